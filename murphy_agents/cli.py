@@ -1,0 +1,100 @@
+"""The command `murphy`. Subcommands import late, so that help and mistakes answer at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+_USAGE = """\
+murphy: language models learn to repair their own code
+
+  murphy train [--config FILE.yaml] [--SETTING VALUE ...]
+      grow trees of attempts, credit them, update the model; `murphy train --help` lists settings
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the exit status: 0, or 2 where the arguments or the input were wrong."""
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_USAGE)
+        return 0
+    if name not in _COMMANDS:
+        print(f"murphy: {name!r} is no command; there is: {', '.join(_COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        return _COMMANDS[name](rest)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("murphy_env", "murphy_agents"):
+            raise
+        print(
+            f"murphy {name} needs {error.name}; install it with: pip install 'murphy-rl[train]'",
+            file=sys.stderr,
+        )
+    except (ValueError, OSError) as error:
+        print(f"murphy {name}: {error}", file=sys.stderr)
+    return 2
+
+
+def _train(arguments: Sequence[str]) -> int:
+    import importlib.util
+
+    for extra in ("torch", "transformers"):
+        if importlib.util.find_spec(extra) is None:
+            raise ModuleNotFoundError(name=extra)
+    config = read_config(arguments)
+    from murphy_agents.training import train
+
+    train(config)
+    return 0
+
+
+def read_config(arguments: Sequence[str]) -> Any:
+    """Settings from an optional `--config FILE.yaml` and flags; flags win.
+
+    Raises:
+        ValueError: an unknown key or flag (the nearest valid name is given), or a wrong value.
+        SystemExit: `--help`, or a flag whose value cannot be read.
+    """
+    from transformers import HfArgumentParser
+
+    from murphy_agents.config import TrainConfig, check_names
+
+    arguments = list(arguments)
+    values: dict[str, Any] = {}
+    if "--config" in arguments:
+        at = arguments.index("--config")
+        if at + 1 == len(arguments):
+            raise ValueError("--config needs the path of a YAML file")
+        values = _yaml(Path(arguments[at + 1]))
+        del arguments[at : at + 2]
+    flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
+    check_names(values)
+    check_names({flag: None for flag in flags if flag != "help"})
+    parser = HfArgumentParser(TrainConfig, prog="murphy train", allow_abbrev=False)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")
+    from_flags = {name: getattr(given, name) for name in flags}
+    return TrainConfig.from_mapping(values | from_flags)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold `setting: value` lines; it holds {values!r}")
+    return values
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"train": _train}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

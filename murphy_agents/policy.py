@@ -1,0 +1,232 @@
+"""The policy: a causal language model, its tokenizer, and the reference that it is held close to.
+
+Models whose update would be wrong or without effect are refused when the policy is made; see
+`murphy_agents.update.requirements`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
+
+from murphy_agents.update import requirements
+
+Model = Any
+"""A transformers causal language model, or a peft model around one: no common typed base."""
+Tokenizer = Any
+"""A transformers tokenizer; its classes share no typed interface."""
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Train low-rank adapters in place of the model's own weights (arXiv 2106.09685)."""
+
+    r: int = 16
+    alpha: int = 32
+    """Adapters are scaled by alpha / r."""
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Every linear layer but the output layer, or the names of layers."""
+
+
+@dataclass(eq=False)
+class Policy:
+    """Made by `Policy.load` or `Policy.wrap`, which check the model."""
+
+    model: Model
+    tokenizer: Tokenizer
+    frozen: Model | None = None
+    """Copy of the starting model that KL is measured from; None under LoRA and without KL."""
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        *,
+        lora: LoraSettings | None = None,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        beta: float = 0.04,
+        gradient_checkpointing: bool = False,
+        disable_dropout: bool = False,
+    ) -> Policy:
+        """A policy from a local folder or a hub name; a folder of `save`d adapters included.
+
+        Args:
+            name_or_path: as `AutoModelForCausalLM.from_pretrained` takes it.
+            lora: train new adapters; not for a folder that holds adapters already.
+            dtype: of the weights; half precision only where adapters are trained.
+            seed: of the adapters' first values.
+            device: where the model goes.
+            beta: coefficient of KL; 0 saves the reference copy of full fine-tuning.
+            gradient_checkpointing: recompute activations in backward, for less memory.
+            disable_dropout: set every dropout rate to 0 instead of refusing the model.
+
+        Raises:
+            ValueError: the model cannot be trained this way; says why and what would help.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        has_adapters = (Path(name_or_path) / "adapter_config.json").exists()
+        if lora is None and not has_adapters:
+            requirements.refuse_half_precision([dtype])
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+        if has_adapters:
+            if lora is not None:
+                raise ValueError(f"{name_or_path} holds adapters already; load it without lora=")
+            from peft import AutoPeftModelForCausalLM
+
+            model = AutoPeftModelForCausalLM.from_pretrained(
+                name_or_path, is_trainable=True, dtype=dtype
+            )
+        else:
+            model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
+        if gradient_checkpointing:
+            # Renamed within transformers 5; the older releases know the older name alone.
+            renamed = getattr(model, "activation_checkpointing_enable", None)
+            (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
+        return cls.wrap(
+            model.to(device),
+            tokenizer,
+            lora=lora,
+            seed=seed,
+            beta=beta,
+            disable_dropout=disable_dropout,
+        )
+
+    @classmethod
+    def wrap(
+        cls,
+        model: Model,
+        tokenizer: Tokenizer,
+        *,
+        lora: LoraSettings | None = None,
+        seed: int = 0,
+        beta: float = 0.04,
+        disable_dropout: bool = False,
+    ) -> Policy:
+        """A policy around a model that is there already; arguments and errors as for `load`."""
+        if disable_dropout:
+            requirements.disable_dropout(model)
+        if lora is not None:
+            model = _add_adapters(model, lora, seed)
+        policy = cls(model.eval(), tokenizer)
+        policy.trainable_parameters()
+        requirements.check_model(model)
+        if beta != 0 and not policy.has_adapters:
+            policy.frozen = copy.deepcopy(model).requires_grad_(False)
+        return policy
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether the model is a peft model."""
+        return hasattr(self.model, "disable_adapter")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trained parameters are."""
+        return self.trainable_parameters()[0].device
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """What the optimizer changes.
+
+        Raises:
+            ValueError: no parameter of the model asks for a gradient.
+        """
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(
+                "no parameter of the model has requires_grad; unfreeze some, or train adapters "
+                "with lora=LoraSettings()"
+            )
+        return parameters
+
+    @contextmanager
+    def reference(self) -> Iterator[Model]:
+        """The model that KL is measured from: adapters switched off, or the frozen copy.
+
+        Under LoRA that is the base model, also where training went on from saved adapters.
+
+        Raises:
+            ValueError: the policy was made with beta = 0 and has no reference.
+        """
+        if self.has_adapters:
+            with self.model.disable_adapter():
+                yield self.model
+        elif self.frozen is not None:
+            yield self.frozen
+        else:
+            raise ValueError(
+                "the policy was made with beta=0 and keeps no reference; make it with the beta "
+                "that it is trained with"
+            )
+
+    def save(self, folder: str | Path) -> None:
+        """Write model (adapters alone under LoRA) and tokenizer in Hugging Face layout."""
+        # Else peft asks the hub whether the embeddings have grown; adapters never train them.
+        options = {"save_embedding_layers": False} if self.has_adapters else {}
+        self.model.save_pretrained(folder, **options)
+        self.tokenizer.save_pretrained(folder)
+
+
+def make_optimizer(
+    policy: Policy,
+    *,
+    learning_rate: float = 1e-6,
+    num_steps: int,
+    weight_decay: float = 0.1,
+    num_warmup_steps: int = 0,
+    schedule: str = "linear",
+) -> tuple[AdamW, LRScheduler]:
+    """AdamW and a learning rate that rises over the warm-up, then falls as `schedule` says.
+
+    Decay acts on matrices alone. Biases and the gains of norms, one-dimensional all, are left out,
+    as transformers' Trainer does.
+
+    Args:
+        policy: whose trainable parameters are optimised.
+        learning_rate: the highest.
+        num_steps: optimizer steps of the whole run, warm-up included.
+        weight_decay: of the paper.
+        num_warmup_steps: optimizer steps over which the rate rises from 0.
+        schedule: a name that `transformers.get_scheduler` knows.
+    """
+    from transformers import get_scheduler
+
+    parameters = policy.trainable_parameters()
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate)
+    return optimizer, get_scheduler(
+        schedule, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps
+    )
+
+
+def _add_adapters(model: Model, lora: LoraSettings, seed: int) -> Model:
+    from peft import LoraConfig, get_peft_model
+
+    if hasattr(model, "peft_config"):
+        raise ValueError("the model has adapters already; wrap it without lora=")
+    targets = lora.target_modules
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=0.0,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+    )
+    device = next(model.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)

@@ -1,0 +1,222 @@
+"""One update: a batch in, a changed policy and what to log of it out.
+
+Micro-batch by micro-batch: log-probs of the policy and of the reference, loss, backward; then one
+clipped optimizer step. With `num_iterations` > 1 the same batch is gone through again, against the
+old and reference log-probs kept from the first pass: that pass ends before the first step, so it
+saw every sample under the policy that the rollouts stand for, and no separate pass is needed.
+
+Dimensions: N trained tokens of a micro-batch.
+"""
+
+# Tensors end in their dimensions.
+# ruff: noqa: N806, N815
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from murphy_agents.update.batch import Batch, Sample, split
+from murphy_agents.update.logprob import forwarded_tokens, trained_logprobs
+from murphy_agents.update.loss import murphy_loss
+
+
+class TrainablePolicy(Protocol):
+    """What an update needs of `murphy_agents.policy.Policy`, which lives a floor above."""
+
+    model: Any
+
+    def reference(self) -> AbstractContextManager[Any]:
+        """Within it, the model whose log-probs the KL penalty compares with."""
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """What the optimizer changes."""
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """How an update is made; names as in TRL's GRPOConfig where the meaning is the same."""
+
+    temperature: float = 1.0
+    """The sampling temperature."""
+    epsilon: float = 0.2
+    beta: float = 0.04
+    """Coefficient of the KL penalty; 0: the reference is never run."""
+    max_grad_norm: float = 1.0
+    num_iterations: int = 1
+    """Optimizer steps per batch."""
+    token_budget: int = 16384
+    """Most positions of a micro-batch, padding included; bounds memory, changes no gradient."""
+    autocast_dtype: torch.dtype | None = None
+    """Half precision for the matrix products of a float32 model; None: none."""
+
+    def __post_init__(self) -> None:
+        if self.num_iterations < 1:
+            raise ValueError(f"num_iterations is {self.num_iterations}; give at least 1")
+        if not self.max_grad_norm > 0:
+            raise ValueError(
+                f"max_grad_norm is {self.max_grad_norm}; give one above 0, or float('inf') for none"
+            )
+        for name in ("epsilon", "beta"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+
+
+def update(
+    policy: TrainablePolicy,
+    batch: Batch,
+    optimizer: Optimizer,
+    settings: UpdateSettings | None = None,
+    scheduler: LRScheduler | None = None,
+) -> dict[str, float]:
+    """Changes the policy by `num_iterations` optimizer steps on a batch; leaves it in eval mode.
+
+    Args:
+        policy: model, reference and trainable parameters.
+        batch: see `make_batch`.
+        optimizer: over the policy's trainable parameters.
+        settings: default: the paper's.
+        scheduler: moved on once per optimizer step.
+
+    Returns:
+        Means over the trained tokens (`kl`, `ratio`, `clip_share`, `entropy`), `loss`, `grad_norm`
+        (before clipping), all averaged over the iterations; `sampler_gap`, the mean distance to the
+        log-probs that came with the samples, where they came; counts of one pass: `trained_tokens`,
+        `forwarded_tokens` (padding included), `skipped_samples`; and `optimizer_steps`: 0, with no
+        means beside it, where there was nothing to train.
+
+    Raises:
+        FloatingPointError: the gradient is not finite; no step was taken with it.
+    """
+    settings = settings or UpdateSettings()
+    samples = _with_gradient(batch.samples, settings.beta)
+    metrics = {
+        "trained_tokens": float(sum(len(sample.completion_ids) for sample in samples)),
+        "skipped_samples": float(len(batch.samples) - len(samples)),
+        "forwarded_tokens": 0.0,
+        "optimizer_steps": 0.0,
+    }
+    if not samples:
+        return metrics
+    parts = [_Part.of(part) for part in split(samples, settings.token_budget)]
+    metrics["forwarded_tokens"] = float(sum(forwarded_tokens(part.samples) for part in parts))
+    metrics["optimizer_steps"] = float(settings.num_iterations)
+    sums: Counter[str] = Counter()
+    with _training(policy.model):
+        for _ in range(settings.num_iterations):
+            sums.update(_iterate(policy, parts, optimizer, settings))
+            if scheduler is not None:
+                scheduler.step()
+    return metrics | _means(sums, settings.num_iterations)
+
+
+def _with_gradient(samples: Sequence[Sample], beta: float) -> list[Sample]:
+    """Without a KL term, a sample of advantage 0 adds exactly nothing: it need not be run."""
+    return [sample for sample in samples if beta != 0 or sample.advantage != 0]
+
+
+@dataclass
+class _Part:
+    """A micro-batch and what of it does not change from one iteration to the next."""
+
+    samples: list[Sample]
+    advantage_N: Tensor
+    weight_N: Tensor
+    sampler_N: Tensor
+    """The engine's log-probs; NaN where it gave none."""
+    old_N: Tensor | None = None
+    ref_N: Tensor | None = None
+
+    @classmethod
+    def of(cls, samples: list[Sample]) -> _Part:
+        def per_token(values: list[float]) -> Tensor:
+            lengths = torch.tensor([len(sample.completion_ids) for sample in samples])
+            return torch.tensor(values, dtype=torch.float64).repeat_interleave(lengths)
+
+        nan = float("nan")
+        sampler = [x for s in samples for x in s.logprobs or (nan,) * len(s.completion_ids)]
+        return cls(
+            samples,
+            advantage_N=per_token([sample.advantage for sample in samples]),
+            weight_N=per_token([sample.weight for sample in samples]),
+            sampler_N=torch.tensor(sampler, dtype=torch.float64),
+        )
+
+
+def _iterate(
+    policy: TrainablePolicy, parts: list[_Part], optimizer: Optimizer, settings: UpdateSettings
+) -> dict[str, float]:
+    """One pass over all micro-batches and one optimizer step; gives sums."""
+    optimizer.zero_grad(set_to_none=True)
+    passes = [_backward(policy, part, settings) for part in parts]
+    grad_norm = torch.nn.utils.clip_grad_norm_(
+        policy.trainable_parameters(), settings.max_grad_norm
+    )
+    if not torch.isfinite(grad_norm):
+        optimizer.zero_grad(set_to_none=True)
+        raise FloatingPointError(
+            f"the gradient's norm is {grad_norm.item()}; no step was taken with it. Try a smaller "
+            "learning_rate, or float32 in place of half precision"
+        )
+    optimizer.step()
+    sums = {name: sum(stats[name].item() for stats in passes) for name in passes[0]}
+    return sums | {"grad_norm": grad_norm.item()}
+
+
+def _backward(policy: TrainablePolicy, part: _Part, settings: UpdateSettings) -> dict[str, Tensor]:
+    with _autocast(policy, settings.autocast_dtype):
+        if settings.beta != 0 and part.ref_N is None:
+            with torch.no_grad(), policy.reference() as reference:
+                part.ref_N = trained_logprobs(reference, part.samples, settings.temperature)
+        logp_N, entropy_N = trained_logprobs(
+            policy.model, part.samples, settings.temperature, with_entropy=True
+        )
+    gap = {}
+    if part.old_N is None:
+        part.old_N = logp_N.detach()
+        gap_N = (part.old_N - part.sampler_N.to(part.old_N)).abs()
+        gap = {"sampler_gap": gap_N.nansum(), "sampler_tokens": (~gap_N.isnan()).sum()}
+    loss, stats = murphy_loss(
+        logp_N,
+        part.old_N,
+        part.ref_N,
+        part.advantage_N.to(logp_N),
+        part.weight_N.to(logp_N),
+        settings.epsilon,
+        settings.beta,
+    )
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+    return {"loss": loss.detach(), "entropy": entropy_N.sum()} | stats | gap
+
+
+def _means(sums: Counter[str], num_iterations: int) -> dict[str, float]:
+    means = {name: sums[name] / sums["tokens"] for name in ("kl", "ratio", "entropy")}
+    means["clip_share"] = sums["clipped"] / sums["tokens"]
+    means |= {name: sums[name] / num_iterations for name in ("loss", "grad_norm")}
+    if sums["sampler_tokens"]:
+        means["sampler_gap"] = sums["sampler_gap"] / sums["sampler_tokens"]
+    return means
+
+
+@contextmanager
+def _training(model: Any) -> Iterator[None]:
+    """Training mode, which gradient checkpointing asks for; dropout is 0 either way."""
+    model.train()
+    try:
+        yield
+    finally:
+        model.eval()
+
+
+def _autocast(policy: TrainablePolicy, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(policy.trainable_parameters()[0].device.type, dtype=dtype)

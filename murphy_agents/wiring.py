@@ -1,0 +1,102 @@
+"""From settings to parts: the environment's factory, the policy, the order of the problems."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from murphy_agents.config import TrainConfig
+from murphy_agents.lease import EnvPool, MakeEnv
+from murphy_agents.policy import LoraSettings, Policy
+from murphy_agents.tiny import make_policy
+from murphy_env import CodeFeedbackEnv, Task, sources
+
+
+def make_env_of(
+    config: TrainConfig, tasks: Sequence[Task] | None, num_turns: int
+) -> MakeEnv:
+    """The factory of the run's environments: the user's, or `CodeFeedbackEnv` with the settings."""
+    if config.env is not None:
+        if tasks is not None:
+            raise ValueError(f"tasks are given and so is env={config.env!r}; give one of them")
+        return imported(config.env)
+    loaded = list(tasks) if tasks is not None else sources.load(config.tasks)
+    return lambda: CodeFeedbackEnv(
+        tasks=loaded,
+        max_turns=num_turns,
+        sandbox={"level": config.sandbox_level, "workers": config.sandbox_workers},
+        prompts=config.prompts,
+        reward=config.reward,
+        hidden_share=config.hidden_share,
+        transcript=config.transcript,
+    )
+
+
+def imported(name: str) -> Any:
+    """The object that 'pkg.mod:NAME' names.
+
+    Raises:
+        ValueError: there is no such module or no such object.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{name!r} cannot be imported ({error}); write 'package.module:NAME'") \
+            from error  # fmt: skip
+
+
+def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
+    """The model that is trained; 'tiny' ones get a tokenizer made of the tasks' prompts."""
+    lora = None
+    if config.use_peft:
+        lora = LoraSettings(config.lora_r, config.lora_alpha, config.lora_target_modules)
+    dtype: torch.dtype = getattr(torch, config.dtype)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if config.model.split(":")[0] != "tiny":
+        return Policy.load(
+            config.model, lora=lora, dtype=dtype, seed=config.seed, device=device, beta=config.beta
+        )
+    kind: Any = config.model.partition(":")[2] or "qwen3"
+    positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
+    texts = [message["content"] for position in positions for message in position.messages]
+    # Adapters name the model that they belong to, so that one has to be on disk.
+    base = Path(config.output_dir) / "base" if lora else None
+    model, tokenizer = make_policy(base, texts=texts, kind=kind, seed=config.seed)
+    if base is not None:
+        model.config._name_or_path = str(base.absolute())
+    model = model.to(device=device, dtype=dtype)
+    return Policy.wrap(model, tokenizer, lora=lora, seed=config.seed, beta=config.beta)
+
+
+def steps_of(config: TrainConfig, num_tasks: int) -> int:
+    """Number of steps of a run."""
+    per_epoch = -(-num_tasks // config.per_device_train_batch_size)
+    return config.max_steps if config.max_steps > 0 else per_epoch * config.num_train_epochs
+
+
+def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]:
+    """The problems of every step: each epoch a new order, the last batch of it maybe smaller."""
+    order = random.Random(config.seed)
+    steps_left = steps_of(config, len(task_ids))
+    while True:
+        epoch = order.sample(task_ids, len(task_ids))
+        for start in range(0, len(epoch), config.per_device_train_batch_size):
+            if not steps_left:
+                return
+            steps_left -= 1
+            yield epoch[start : start + config.per_device_train_batch_size]
+
+
+def save_state(folder: Path, policy: Policy, optimizer: Any, scheduler: Any) -> None:
+    """Model and tokenizer in Hugging Face layout, optimizer and scheduler beside them."""
+    policy.save(folder)
+    torch.save(optimizer.state_dict(), folder / "optimizer.pt")
+    torch.save(scheduler.state_dict(), folder / "scheduler.pt")

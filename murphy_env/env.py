@@ -1,0 +1,298 @@
+"""The environment: a prompt goes out, a completion comes in, tests give reward and feedback.
+
+An episode is one task and at most `max_turns` attempts at it. It lives in a frozen `Episode`, so a
+branch is nothing special: `reset(options={"snapshot": info["snapshot"]})` continues from there.
+This module knows neither models nor token ids.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
+
+import gymnasium as gym
+from gymnasium.error import ResetNeeded
+
+from murphy_env import prompts as prompting
+from murphy_env import sources
+from murphy_env.extraction import extract_code
+from murphy_env.sandbox import Sandbox, shared_sandbox
+from murphy_env.spaces import Unicode
+from murphy_env.types import Attempt, Episode, Execution, Task
+
+Reward = Literal["pass_rate", "gain"]
+
+
+class CodeFeedbackEnv(gym.Env[str, str]):
+    """Write a program, read what the tests said, write it again.
+
+    Args:
+        tasks: the name of a source ("embedded", "mbpp:test"; see `murphy_env.sources.load`), the
+            path of a `.jsonl` file, or `Task` objects.
+        max_turns: attempts per episode.
+        sandbox: settings of the pool as `murphy_env.sandbox.Sandbox` takes them (environments with
+            equal settings share one pool per process), or a running `Sandbox`.
+        prompts: "standard", "terse", "pkg.mod:OBJECT" or a `Prompts`; None takes what the task
+            prefers (`metadata["prompts"]`), else "standard".
+        reward: "pass_rate", the share of scored tests passed (the paper's; summed over turns it
+            favours dawdling), or "gain", by how much the best share so far has risen (then the
+            return of an episode is its best share).
+        hidden_share: share of each task's visible tests to withhold from feedback, in [0, 1).
+            They stay scored. One test always remains visible.
+        transcript: "requote" puts earlier attempts as text into one user message, "chat" lets
+            `info["messages"]` grow as a conversation.
+        render_mode: "ansi" or None.
+
+    `reset(options=...)` takes `task_id` and `snapshot`; without either a task is drawn. `info` has
+    `task_id`, `messages`, `snapshot` and `sandbox_level`; after a step also `code`, `pass_rate`,
+    `results` (visible tests, as JSON) and `feedback` (the same as the model reads it). The
+    observation is `prompts.as_text(info["messages"])`.
+
+    Example:
+        >>> task = Task("add", "Write add(a, b).", ["assert add(1, 2) == 3"], entry_point="add")
+        >>> env = CodeFeedbackEnv(tasks=[task])
+        >>> obs, info = env.reset(seed=0)
+        >>> obs, reward, terminated, truncated, info = env.step(
+        ...     "<output>def add(a, b): return a - b</output>")
+        >>> reward, terminated, info["results"][0]["actual"]
+        (0.0, False, '-1')
+        >>> env.step("<output>def add(a, b): return a + b</output>")[1:4]
+        (1.0, True, False)
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}
+
+    def __init__(
+        self,
+        tasks: str | Sequence[Task] = "embedded",
+        max_turns: int = 2,
+        sandbox: Mapping[str, Any] | Sandbox | None = None,
+        prompts: str | prompting.Prompts | None = None,
+        reward: Reward = "pass_rate",
+        hidden_share: float = 0.0,
+        transcript: prompting.Transcript = "requote",
+        render_mode: str | None = None,
+    ) -> None:
+        _check_settings(max_turns, reward, hidden_share, transcript, render_mode)
+        self._tasks = _by_id([withhold(task, hidden_share) for task in _load(tasks)])
+        self.task_ids = tuple(self._tasks)
+        """Ids of all tasks, in the order of their source."""
+        self._max_turns = max_turns
+        self._prompts = prompting.prompt_set(prompts) if isinstance(prompts, str) else prompts
+        self._reward = reward
+        self._transcript = transcript
+        self._sandbox = sandbox if isinstance(sandbox, Sandbox) else shared_sandbox(sandbox or {})
+        self.render_mode = render_mode
+        self.observation_space = Unicode()
+        self.action_space = Unicode()
+        self.episode: Episode | None = None
+        """The episode as it stands; None before the first reset."""
+        self.execution: Execution | None = None
+        """All results of the last step, hidden tests included; None where no code was found."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode, drawn or named by `options`, or continue a snapshot.
+
+        Raises:
+            ValueError: an unknown option, task id or snapshot, or a snapshot of a finished episode.
+        """
+        super().reset(seed=seed)
+        self.episode = self._begin(options or {})
+        self.execution = None
+        return self._observe({})
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Judge one completion: the raw text of the model, code not yet taken out.
+
+        Raises:
+            TypeError: the completion is not a string.
+            ResetNeeded: there is no episode, or it is finished.
+            InfrastructureError: the sandbox gave no verdict; the episode stands as it was.
+        """
+        if not isinstance(action, str):
+            raise TypeError(
+                f"the completion is {action!r} of type {type(action).__name__}; step() takes the "
+                "model's text as a str (decode token ids first)"
+            )
+        episode = self._open_episode()
+        code = extract_code(action, episode.task.entry_point)
+        execution = None if code is None else self._sandbox.run(episode.task, code)
+        attempt = Attempt(
+            completion=action,
+            code=code,
+            results=execution.visible if execution else (),
+            pass_rate=execution.reward if execution else 0.0,
+        )
+        self.episode, self.execution = episode.after(attempt), execution
+        observation, info = self._observe(
+            {
+                "code": code,
+                "pass_rate": attempt.pass_rate,
+                "results": [result.to_json() for result in attempt.results],
+                "feedback": self._prompts_of(self.episode).feedback(self.episode),
+            }
+        )
+        solved = self.episode.solved
+        truncated = self.episode.out_of_turns and not solved
+        return observation, self._reward_of(self.episode), solved, truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The episode as text (`render_mode="ansi"`)."""
+        if self.render_mode is None or self.episode is None:
+            return None
+        return transcript_text(self.episode)
+
+    def _begin(self, options: Mapping[str, Any]) -> Episode:
+        for name in options:
+            if name not in ("task_id", "snapshot"):
+                raise ValueError(f"reset option {name!r} is unknown; use 'task_id' or 'snapshot'")
+        snapshot = options.get("snapshot")
+        task_id = options.get("task_id")
+        if snapshot is not None:
+            return self._restored(snapshot, task_id)
+        if task_id is None:
+            task_id = self.task_ids[int(self.np_random.integers(len(self.task_ids)))]
+        return Episode(self._task(task_id), max_turns=self._max_turns)
+
+    def _task(self, task_id: Any) -> Task:
+        if task_id not in self._tasks:
+            near = difflib.get_close_matches(str(task_id), self.task_ids, n=1, cutoff=0.0)
+            raise ValueError(
+                f"task_id {task_id!r} is not among the {len(self.task_ids)} tasks of this environment; "
+                f"the nearest is {near[0]!r}"
+            )
+        return self._tasks[task_id]
+
+    def _restored(self, snapshot: Any, task_id: Any) -> Episode:
+        try:
+            found = snapshot["task_id"]
+            attempts = tuple(Attempt.from_json(attempt) for attempt in snapshot["attempts"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the snapshot {str(snapshot)[:80]!r} cannot be read ({error!r}); "
+                "pass on info['snapshot'] as it came"
+            ) from error
+        if task_id not in (None, found):
+            raise ValueError(f"task_id is {task_id!r} but the snapshot is of {found!r}; give one")
+        task = self._task(found)
+        visible = tuple(test for test in task.tests if test.visible)
+        for attempt in attempts:
+            if attempt.results and tuple(r.test for r in attempt.results) != visible:
+                raise ValueError(
+                    f"the snapshot of {found!r} has results of other tests than this environment's "
+                    "task; take snapshots from an environment with the same tasks and hidden_share"
+                )
+        episode = Episode(task, attempts, self._max_turns)
+        if episode.solved or episode.out_of_turns:
+            raise ValueError(
+                f"the snapshot of {found!r} is of a finished episode ({len(attempts)} of "
+                f"{self._max_turns} attempts made); branch from an earlier one"
+            )
+        return episode
+
+    def _open_episode(self) -> Episode:
+        if self.episode is None:
+            raise ResetNeeded("there is no episode yet; call reset() before step()")
+        if self.episode.solved or self.episode.out_of_turns:
+            raise ResetNeeded("this episode is finished; call reset() before the next step()")
+        return self.episode
+
+    def _observe(self, more: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        episode = self.episode
+        assert episode is not None
+        messages = prompting.messages(self._prompts_of(episode), episode, self._transcript)
+        info = {
+            "task_id": episode.task.task_id,
+            "messages": messages,
+            "snapshot": episode.snapshot(),
+            "sandbox_level": self._sandbox.level,
+        }
+        return prompting.as_text(messages), info | more
+
+    def _prompts_of(self, episode: Episode) -> prompting.Prompts:
+        preferred = episode.task.metadata.get("prompts", "standard")
+        return self._prompts or prompting.prompt_set(preferred)
+
+    def _reward_of(self, episode: Episode) -> float:
+        *before, last = [attempt.pass_rate for attempt in episode.attempts]
+        if self._reward == "pass_rate":
+            return last
+        return max(0.0, last - max(before, default=0.0))
+
+
+def withhold(task: Task, share: float) -> Task:
+    """The task with that share of its visible, scored tests made invisible.
+
+    Which ones depends on the tests alone, so every environment withholds the same. At least one
+    test stays visible, so a task with a single test keeps it.
+    """
+    visible = [i for i, test in enumerate(task.tests) if test.visible]
+    scored = [i for i in visible if task.tests[i].scored]
+    count = min(round(share * len(visible)), len(scored), len(visible) - 1)
+    if count <= 0:
+        return task
+    salted = {i: hashlib.sha256(f"{i} {task.tests[i]}".encode()).hexdigest() for i in scored}
+    hidden = set(sorted(scored, key=salted.__getitem__)[:count])
+    tests = tuple(
+        dataclasses.replace(test, visible=False) if i in hidden else test
+        for i, test in enumerate(task.tests)
+    )
+    return dataclasses.replace(task, tests=tests)
+
+
+def transcript_text(episode: Episode) -> str:
+    """An episode for a person to read: the problem, then each attempt and what became of it."""
+    lines = [f"{episode.task.task_id}", episode.task.prompt.rstrip()]
+    for number, attempt in enumerate(episode.attempts, 1):
+        passed = sum(result.passed for result in attempt.results)
+        lines += [
+            f"--- attempt {number}: {passed}/{len(attempt.results)} visible tests passed, "
+            f"pass rate {attempt.pass_rate:.2f}",
+            (attempt.code if attempt.code is not None else "(no code found)").rstrip(),
+        ]
+        for result in attempt.results:
+            told = result.error or (result.actual is not None and f"got {result.actual}") or ""
+            lines.append(f"  {result.status}: {result.test.name or result.test.source} {told}")
+    return "\n".join(lines)
+
+
+def _load(tasks: str | Sequence[Task]) -> Sequence[Task]:
+    if isinstance(tasks, str):
+        return sources.load(tasks)
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise TypeError(f"tasks holds {task!r}; give murphy_env.Task objects or a source name")
+    return tasks
+
+
+def _by_id(tasks: Sequence[Task]) -> dict[str, Task]:
+    if not tasks:
+        raise ValueError("tasks is empty; give at least one Task, or a source such as 'embedded'")
+    by_id = {task.task_id: task for task in tasks}
+    if len(by_id) < len(tasks):
+        seen = [task.task_id for task in tasks]
+        twice = next(task_id for task_id in by_id if seen.count(task_id) > 1)
+        raise ValueError(f"task_id {twice!r} stands twice in tasks; ids must be unique")
+    return by_id
+
+
+def _check_settings(
+    max_turns: int, reward: str, hidden_share: float, transcript: str, render_mode: str | None
+) -> None:
+    if max_turns < 1:
+        raise ValueError(f"max_turns is {max_turns}; give at least 1")
+    if reward not in get_args(Reward):
+        raise ValueError(f"reward is {reward!r}; choose one of {get_args(Reward)}")
+    if not 0 <= hidden_share < 1:
+        raise ValueError(f"hidden_share is {hidden_share}; give a share in [0, 1)")
+    if transcript not in get_args(prompting.Transcript):
+        raise ValueError(
+            f"transcript is {transcript!r}; choose one of {get_args(prompting.Transcript)}"
+        )
+    if render_mode not in (None, "ansi"):
+        raise ValueError(f"render_mode is {render_mode!r}; use 'ansi' or None")

@@ -1,0 +1,35 @@
+"""The execution room: runs untrusted programs against tests and says what became of each test.
+
+    trainer (trusted) -- socket --> fork server, one per worker --fork--> one child per execution
+
+The fork server is started by `exec` in a fresh interpreter: it holds none of the trainer's memory,
+environment or descriptors, and its forks cost the same whatever the trainer weighs. Expected values
+stay with the trainer wherever a test can be split; see `split` for which, `Execution.trust` for
+whether all of a task's could.
+
+Covered at level `L1` (Landlock, seccomp and rlimits; Linux, any user):
+
+* files: reads of Python and its packages, reads and writes of a scratch folder that is emptied
+  after each child; nothing else can be opened, listed, made or removed
+* no new programs, no new processes, no sockets, no signals or debugging of other processes, no
+  namespaces, mounts, keyrings, BPF, io_uring or memfds; system calls unknown to us are refused
+* memory (address space of the one process), processor and clock time of each test and of all,
+  size of any one file, number of descriptors, amount of output; SIGKILL, which nothing masks
+* forged results: of split tests none; exits, hangs and garbage in the channel are never a pass
+
+Not covered at `L1`:
+
+* faults of the kernel; timing and cache channels
+* names, sizes and times of files outside (`stat`), sizes of all files in the scratch folder
+  together, locks on shared read-only files, process ids of this machine
+* tests marked `trust="weak"`: they share the process with the program, which can deceive them
+* exact repetition of what reads the clock, `os.urandom`, or numpy's unseeded generator
+* a program that prints expected values that it was shown as feedback: hide tests instead
+
+`L0` limits resources and keeps expected values outside, and nothing else.
+"""
+
+from murphy_env.sandbox.levels import SandboxUnavailableError
+from murphy_env.sandbox.room import Sandbox, shared_sandbox
+
+__all__ = ["Sandbox", "SandboxUnavailableError", "shared_sandbox"]

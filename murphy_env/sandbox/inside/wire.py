@@ -1,0 +1,70 @@
+"""Messages between the trusted side and the fork server: a JSON header and opaque byte strings.
+
+On the wire: u32 length of the header, the header, the byte strings. The header's "sizes" holds
+their lengths. The fork server passes what a program wrote on as such strings, never parsed.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
+
+MAX_MESSAGE_BYTES = 256 << 20
+_LENGTH = struct.Struct("!I")
+
+
+class Closed(Exception):  # noqa: N818 - the ordinary end of a conversation, not always an error
+    """The other side is gone, or did not answer in time, or does not speak this format."""
+
+
+def send(link: socket.socket, header: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+    """Write one message.
+
+    Raises:
+        Closed: the other side is gone.
+    """
+    head = json.dumps({**header, "sizes": [len(blob) for blob in blobs]}).encode()
+    try:
+        link.sendall(b"".join((_LENGTH.pack(len(head)), head, *blobs)))
+    except OSError as error:
+        raise Closed(f"could not write: {error.strerror or error}") from error
+
+
+def receive(
+    link: socket.socket, timeout_s: float | None = None
+) -> tuple[dict[str, Any], list[bytes]]:
+    """Read one message, waiting `timeout_s` seconds for the whole of it.
+
+    Raises:
+        Closed: the other side is gone, or was late, or wrote what is no message.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size, deadline))
+    try:
+        header = json.loads(_exactly(link, length, deadline))
+        sizes = [int(size) for size in header.pop("sizes")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Closed("the header is not as agreed") from error
+    if min(sizes, default=0) < 0 or sum(sizes) > MAX_MESSAGE_BYTES:
+        raise Closed(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
+    return header, [_exactly(link, size, deadline) for size in sizes]
+
+
+def _exactly(link: socket.socket, size: int, deadline: float | None) -> bytes:
+    if size > MAX_MESSAGE_BYTES:
+        raise Closed(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
+    parts = bytearray()
+    while len(parts) < size:
+        try:
+            link.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            part = link.recv(min(size - len(parts), 1 << 20))
+        except OSError as error:
+            raise Closed(f"no answer: {error.strerror or error}") from error
+        if not part:
+            raise Closed("the other side closed the connection")
+        parts += part
+    return bytes(parts)

@@ -1,0 +1,187 @@
+"""Turns what came back from the sandbox into verdicts. Everything in a frame is the program's word.
+
+A test passes in one of three ways: the value that came back satisfies the half that stayed here;
+the output equals the expected output; or, for a test that ran whole, the frame says so.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any, cast
+
+from murphy_env.sandbox.compare import Incomparable, Malformed, holds
+from murphy_env.sandbox.request import is_strong
+from murphy_env.sandbox.split import Split, split
+from murphy_env.sandbox.texts import MAX_ERROR, MAX_VALUE, clean, shorten, show, tail
+from murphy_env.types import Execution, Limits, Status, Task, UnitResult, UnitTest
+
+_FAILURES = {"failed": Status.FAILED, "error": Status.ERROR, "memory": Status.MEMORY}
+_GARBLED = "the program wrote into the channel that its results travel by"
+
+
+def judge(
+    task: Task, level: str, reply: dict[str, Any], blobs: list[bytes], scratch: str, wall_s: float
+) -> Execution:
+    """The verdict on every test.
+
+    Raises:
+        Malformed: the reply has not one outcome and two byte strings for each test.
+    """
+    outcomes = reply.get("outcomes")
+    if not isinstance(outcomes, list) or 2 * len(outcomes) != len(blobs):
+        raise Malformed("outcomes and byte strings do not go together")
+    if len(outcomes) != len(task.tests):
+        raise Malformed(f"{len(outcomes)} outcomes for {len(task.tests)} tests")
+    results = tuple(
+        _judge_test(_Case(task, test, outcome, blobs[2 * i], blobs[2 * i + 1], scratch))
+        for i, (test, outcome) in enumerate(zip(task.tests, outcomes, strict=True))
+    )
+    return Execution(results, level, trust_of(task), wall_s)
+
+
+def infra_error(task: Task, level: str, reason: str) -> Execution:
+    """The verdict that there is none."""
+    results = [UnitResult(test, Status.INFRA_ERROR, error=reason) for test in task.tests]
+    return Execution(tuple(results), level, trust_of(task))
+
+
+def trust_of(task: Task) -> Any:
+    """`strong` if no test of the task has to trust the process that the program runs in."""
+    return "strong" if all(is_strong(test) for test in task.tests) else "weak"
+
+
+class _Case:
+    """One test and what came back for it."""
+
+    def __init__(
+        self,
+        task: Task,
+        test: UnitTest,
+        outcome: dict[str, Any],
+        frame: bytes,
+        output: bytes,
+        scratch: str,
+    ) -> None:
+        self.task, self.test, self.outcome = task, test, outcome
+        self.frame, self.output, self.scratch = frame, output, scratch
+        self.halves: Split | None = split(test) if test.kind == "assert" else None
+
+    def result(
+        self,
+        status: Status,
+        actual: str | None = None,
+        error: str | None = None,
+        expected: str | None = None,
+    ) -> UnitResult:
+        printed = tail(self.output, self.scratch) if self.test.kind != "stdio" else ""
+        if error is not None:
+            error = shorten(clean(error, self.scratch), MAX_ERROR)
+        expected = expected if expected is not None else _expected(self.test, self.halves)
+        return UnitResult(self.test, status, expected, actual, error, printed)
+
+
+def _judge_test(case: _Case) -> UnitResult:
+    end = case.outcome.get("end")
+    if end == "frame":
+        try:
+            return _judge_frame(case, json.loads(case.frame, parse_constant=_refuse))
+        except (Malformed, ValueError, RecursionError):
+            return case.result(Status.KILLED, error=_GARBLED)
+    if end == "timeout":
+        return case.result(Status.TIMEOUT, error=_timeout_text(case.task.limits))
+    if end == "not_run":
+        return case.result(Status.NOT_RUN, error=_not_run_text(case.task.limits))
+    return case.result(Status.KILLED, error=_death_text(case.outcome.get("exit")))
+
+
+def _judge_frame(case: _Case, frame: Any) -> UnitResult:
+    if not isinstance(frame, dict):
+        raise Malformed("a frame that is no object")
+    if "error" in frame:
+        return _judge_failure(case, frame)
+    if case.halves is not None:
+        return _judge_value(case, case.halves, frame)
+    if frame.get("ok") is not True:
+        raise Malformed("a frame without a verdict")
+    if case.test.kind == "stdio":
+        return _judge_output(case)
+    return case.result(Status.PASSED)
+
+
+def _judge_failure(case: _Case, frame: dict[str, Any]) -> UnitResult:
+    status = _FAILURES.get(str(frame["error"]))
+    text = frame.get("text")
+    if status is None or not isinstance(text, str):
+        raise Malformed("a failure that is not as agreed")
+    sides = {
+        name: shorten(clean(frame[name], case.scratch))
+        for name in ("actual", "expected")
+        if isinstance(frame.get(name), str)
+    }
+    return case.result(status, error=text, **sides)
+
+
+def _judge_value(case: _Case, halves: Split, frame: dict[str, Any]) -> UnitResult:
+    if "value" not in frame:
+        raise Malformed("a frame without a value")
+    value = frame["value"]
+    try:
+        passed = holds(halves, value, case.task.compare)
+    except Incomparable as error:
+        return case.result(Status.ERROR, show(value), f"TypeError: {error}")
+    return case.result(Status.PASSED if passed else Status.FAILED, show(value))
+
+
+def _judge_output(case: _Case) -> UnitResult:
+    printed = case.output.decode("utf-8", "replace")
+    expected = cast(str, case.test.stdout)
+    dropped = int(case.outcome.get("dropped", 0))
+    passed = not dropped and _lines(printed) == _lines(expected)
+    actual = shorten(clean(printed, case.scratch), 2 * MAX_VALUE)
+    error = f"{dropped} bytes too many were printed; the last are shown" if dropped else None
+    return case.result(Status.PASSED if passed else Status.FAILED, actual, error)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines without the blanks at their ends, and without empty lines at the end."""
+    return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+def _expected(test: UnitTest, halves: Split | None) -> str | None:
+    if test.kind == "stdio":
+        return shorten(clean(cast(str, test.stdout)), 2 * MAX_VALUE)
+    if halves is None:
+        return None
+    if halves.operator in ("==", "is", "true", "false"):
+        return shorten(halves.shown)
+    options = {key: value for key, value in halves.options.items() if key != "closed"}
+    words = {"has": "a container of", "has not": "a container without", "isclose": "about"}
+    if halves.operator == "near":
+        return shorten(f"{halves.shown} ± {options['bound']!r}")
+    return shorten(f"{words.get(halves.operator, halves.operator)} {halves.shown}")
+
+
+def _timeout_text(limits: Limits) -> str:
+    return (
+        f"timed out: a test may use {limits.test_cpu_s:g} s of processor time "
+        f"and {limits.test_wall_s:g} s of the clock"
+    )
+
+
+def _not_run_text(limits: Limits) -> str:
+    return f"not run: the tests before it used up the {limits.total_wall_s:g} s of the execution"
+
+
+def _death_text(code: Any) -> str:
+    how = f"exit code {code}"
+    if isinstance(code, int) and code < 0:
+        try:
+            how = signal.Signals(-code).name
+        except ValueError:
+            how = f"signal {-code}"
+    return f"the process ended before the test did ({how})"
+
+
+def _refuse(token: str) -> Any:
+    raise Malformed(f"{token} is no number of this format")

@@ -1,0 +1,83 @@
+"""Opens a pool at the strongest level that holds, proved by a program that tries to break out."""
+
+from __future__ import annotations
+
+from murphy_env.sandbox.judge import judge
+from murphy_env.sandbox.levels import SandboxUnavailableError
+from murphy_env.sandbox.pool import Pool
+from murphy_env.sandbox.request import make_request
+from murphy_env.sandbox.worker import WorkerBroken
+from murphy_env.types import Limits, Task, UnitResult
+
+PROBE = """
+import os, socket, threading
+
+def refused(action):
+    try:
+        action()
+    except OSError:
+        return True
+    return False
+
+def confined():
+    thread = threading.Thread(target=lambda: open("scratch", "w").close())
+    thread.start()
+    thread.join()
+    return [
+        refused(os.fork),
+        refused(lambda: os.execv("/bin/true", ["true"])),
+        refused(lambda: os.kill(os.getppid(), 0)),
+        refused(socket.socket),
+        refused(lambda: os.listdir("/")),
+        refused(lambda: open("/etc/passwd")),
+        refused(lambda: open("/tmp/murphy-probe", "w")),
+        not refused(lambda: open("scratch").close()),
+    ]
+"""
+"""A program that tries what `L1` forbids, and threads and a file, which it allows."""
+
+PROBE_TASK = Task(
+    "probe",
+    "",
+    [f"assert confined() == {[True] * 8}"],  # type: ignore[arg-type]
+    limits=Limits(test_wall_s=30.0, total_wall_s=60.0),
+)
+
+
+def open_pool(level: str, workers: int, allow_unsafe: bool) -> Pool:
+    """A pool whose first worker runs and has proved its level.
+
+    Raises:
+        SandboxUnavailableError: the level, or with `auto` any that is safe, does not hold here.
+    """
+    wanted = "L1" if level == "auto" else level
+    pool = Pool(wanted, workers)
+    try:
+        _prove(pool)
+    except SandboxUnavailableError as error:
+        pool.close()
+        if level == "auto" and allow_unsafe:
+            return open_pool("L0", workers, allow_unsafe)
+        raise SandboxUnavailableError(
+            f"{error}. Use Linux with Landlock (kernel 5.13 or later) on x86_64 or aarch64, or say "
+            "allow_unsafe=True to let programs do whatever this process can"
+        ) from error
+    except BaseException:
+        pool.close()
+        raise
+    return pool
+
+
+def _prove(pool: Pool) -> None:
+    def read(reply: dict[str, object], blobs: list[bytes], scratch: str) -> UnitResult:
+        return judge(PROBE_TASK, pool.level, reply, blobs, scratch, 0.0).results[0]
+
+    try:
+        result = pool.run(make_request(PROBE_TASK, PROBE), read)
+    except WorkerBroken as error:
+        raise SandboxUnavailableError(str(error)) from error
+    if pool.level != "L0" and not result.passed:
+        raise SandboxUnavailableError(
+            f"{pool.level} does not hold here: of {result.expected}, the probe found "
+            f"{result.actual or result.error}"
+        )

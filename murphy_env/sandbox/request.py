@@ -1,0 +1,54 @@
+"""What is sent into the sandbox for a program and its task: everything but the expected values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from murphy_env.sandbox.split import parse, split
+from murphy_env.types import Task, UnitTest
+
+LEAST_MEMORY_BYTES = 64 << 20
+
+
+def make_request(task: Task, code: str) -> dict[str, Any]:
+    """The request as `inside.program` reads it.
+
+    Raises:
+        ValueError: a test's source is no Python, or the memory limit is too small to start in.
+    """
+    if task.limits.memory_bytes < LEAST_MEMORY_BYTES:
+        raise ValueError(
+            f"task {task.task_id!r} has Limits(memory_bytes={task.limits.memory_bytes}); the "
+            f"interpreter itself takes a part of it, so give at least {LEAST_MEMORY_BYTES}"
+        )
+    limits = dataclasses.asdict(task.limits)
+    # Room for any output that could still be right.
+    longest = max((len((test.stdout or "").encode()) for test in task.tests), default=0)
+    limits["stdout_bytes"] = max(limits["stdout_bytes"], 2 * longest)
+    return {
+        "prelude": task.prelude,
+        "code": code,
+        "setup": task.setup,
+        "limits": limits,
+        "tests": [_sent(task, test) for test in task.tests],
+        "load": any(test.kind != "stdio" for test in task.tests),
+    }
+
+
+def is_strong(test: UnitTest) -> bool:
+    """Whether a test's expected value stays outside, so that no program can forge a pass."""
+    return test.kind == "stdio" or split(test) is not None
+
+
+def _sent(task: Task, test: UnitTest) -> dict[str, Any]:
+    if test.kind == "stdio":
+        return {"kind": "stdio", "stdin": test.stdin or ""}
+    try:
+        halves = split(test)
+        if halves is not None:
+            return {"kind": "value", "setup": halves.setup, "expression": halves.expression}
+        parse(test.source)
+    except ValueError as error:
+        raise ValueError(f"task {task.task_id!r}: {error}") from error
+    return {"kind": test.kind, "source": test.source, "name": test.name}

@@ -1,0 +1,110 @@
+"""A worker's life: started by exec, asked one thing at a time, replaced when it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from typing import Any
+
+from murphy_env.sandbox.inside import wire
+from murphy_env.sandbox.levels import SandboxUnavailableError, launch
+
+START_S = 60.0
+GRACE_S = 20.0
+END_S = 2.0
+
+
+class WorkerBroken(Exception):  # noqa: N818 - the state that the worker is in
+    """The worker gave no answer that can be used; it is gone, another may do better."""
+
+
+class Worker:
+    """One fork server. Used by one thread at a time; only `abort` may come from another.
+
+    Attributes:
+        scratch: folder in which its programs run.
+        spent: that folder could not be emptied; the worker must not serve again.
+    """
+
+    def __init__(self, level: str) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            SandboxUnavailableError: it says that the level cannot be had here.
+            WorkerBroken: it did not start.
+        """
+        self.spent = False
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self.scratch = tempfile.mkdtemp(prefix="murphy-")
+            self._link, theirs = socket.socketpair()
+        except OSError as error:
+            raise WorkerBroken(f"a worker did not start: {error}") from error
+        try:
+            with theirs:
+                plan = self._start(level, theirs)
+            answer = self._ask(plan, START_S)[0]
+            if "unavailable" in answer:
+                reason = answer["unavailable"]
+                raise SandboxUnavailableError(f"{level} does not hold here: {reason}")
+        except BaseException as error:
+            said = self.close()
+            if isinstance(error, WorkerBroken | OSError):
+                raise WorkerBroken(f"a worker did not start: {said or error}") from error
+            raise
+
+    def run(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Have a request executed.
+
+        Raises:
+            WorkerBroken: no answer, or none that can be used; `close` it.
+        """
+        answer, blobs = self._ask(request, request["limits"]["total_wall_s"] + GRACE_S)
+        if "broken" in answer:
+            raise WorkerBroken(str(answer["broken"]))
+        self.spent = answer.get("clean") is not True
+        return answer, blobs
+
+    def abort(self) -> None:
+        """Make a `run` that is under way in another thread end at once, in `WorkerBroken`."""
+        with self._lock, contextlib.suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> str:
+        """End the process, reap it, remove its folder; the end of what it wrote to stderr."""
+        with self._lock:
+            self._link.close()
+        said = ""
+        if self._process is not None:
+            try:
+                said = self._process.communicate(timeout=END_S)[1].decode("utf-8", "replace")
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                said = self._process.communicate()[1].decode("utf-8", "replace")
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        return said.strip()[-500:]
+
+    def _start(self, level: str, theirs: socket.socket) -> dict[str, Any]:
+        how = launch(level, self.scratch)
+        self._process = subprocess.Popen(
+            how.command,
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=how.environment,
+            cwd=self.scratch,
+            start_new_session=True,  # Ctrl-C is for the trainer; it closes its workers in order
+        )
+        return how.plan
+
+    def _ask(self, message: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], list[bytes]]:
+        try:
+            wire.send(self._link, message)
+            return wire.receive(self._link, timeout_s)
+        except wire.Closed as error:
+            raise WorkerBroken(f"a worker broke: {error}") from error

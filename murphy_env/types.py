@@ -1,0 +1,328 @@
+"""The values that an episode is made of: tasks, tests, executions, attempts. Plain frozen data.
+
+Nothing here runs code, samples text or reads files. Every value survives `pickle`, `copy.deepcopy`
+and (all but `Task`, which is large) a round trip through JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+Kind = Literal["assert", "function", "unittest", "stdio"]
+Compare = Literal["python", "strict"]
+Trust = Literal["strong", "weak"]
+Message = dict[str, str]
+"""One chat message: `{"role": "system" | "user" | "assistant", "content": text}`."""
+
+
+class Status(StrEnum):
+    """What became of one test."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    """A wrong value, or a false assertion."""
+    ERROR = "error"
+    """An exception, a syntax error, a missing name."""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    KILLED = "killed"
+    """The process ended before the test did."""
+    NOT_RUN = "not_run"
+    """The time of the whole execution was used up before this test began."""
+    INFRA_ERROR = "infra_error"
+    """The sandbox broke, not the program: never a reward."""
+
+
+class InfrastructureError(RuntimeError):
+    """The sandbox could not give a verdict; says nothing about the program that was to be judged."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one execution may use. A test that passes a time limit is a `timeout`."""
+
+    test_wall_s: float = 10.0
+    """Clock seconds of one test; a generous backstop, since a busy machine slows honest programs."""
+    test_cpu_s: float = 4.0
+    """Processor seconds of one test, which is what stops a loop."""
+    total_wall_s: float = 30.0
+    """Clock seconds of the whole execution; tests that it leaves no time for are `not_run`."""
+    memory_bytes: int = 1 << 30
+    """Address space of the process that runs the program."""
+    file_bytes: int = 16 << 20
+    """Size of any file that the program writes."""
+    stdout_bytes: int = 64 << 10
+    """Standard output kept; the rest is thrown away."""
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not value > 0:
+                raise ValueError(f"Limits.{name} is {value!r}; give a number above 0")
+
+
+@dataclass(frozen=True)
+class UnitTest:
+    """One test of a task.
+
+    Example:
+        >>> UnitTest("assert add(1, 2) == 3")
+        UnitTest(source='assert add(1, 2) == 3', name=None, visible=True, scored=True, \
+kind='assert', stdin=None, stdout=None)
+    """
+
+    source: str
+    """Python: for `assert` statements ending in an assert; for `function` a `def test_...()`; for
+    `unittest` a TestCase class; for `stdio` unused."""
+    name: str | None = None
+    """What runs: the function of a `function` test, the `Class.method` of a `unittest` one."""
+    visible: bool = True
+    """Its result is shown as feedback and it has a say in ending the loop."""
+    scored: bool = True
+    """It counts in the reward and in pass@1."""
+    kind: Kind = "assert"
+    stdin: str | None = None
+    stdout: str | None = None
+    """Of a `stdio` test: what the program reads and what it must print."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"UnitTest.kind is {self.kind!r}; choose one of {get_args(Kind)}")
+        if self.kind == "stdio" and self.stdout is None:
+            raise ValueError("a stdio UnitTest needs stdout=, the text that the program must print")
+        if self.kind in ("function", "unittest") and not self.name:
+            raise ValueError(f"a {self.kind} UnitTest needs name=, what to run of its source")
+        if not (self.visible or self.scored):
+            raise ValueError(f"the test {self.source!r} is neither visible nor scored; drop it")
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What one test said about one program. All texts are capped by the sandbox."""
+
+    test: UnitTest
+    status: Status
+    expected: str | None = None
+    """Repr of the value that the test compares with, where it compares with one."""
+    actual: str | None = None
+    """Repr of the value that the program gave."""
+    error: str | None = None
+    """Exception type, message and the last frames in the program's own source."""
+    stdout: str = ""
+    """The end of what the program printed during this test."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the test passed."""
+        return self.status is Status.PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dict of plain JSON values."""
+        return dataclasses.asdict(self) | {"status": str(self.status)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> UnitResult:
+        """The inverse of `to_json`."""
+        return cls(
+            **{**data, "test": UnitTest(**data["test"]), "status": Status(data["status"])},
+        )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The verdict of a sandbox on one program, test by test, hidden tests included."""
+
+    results: tuple[UnitResult, ...]
+    """One per test of the task, in the task's order."""
+    level: str
+    """Which isolation held: see `murphy_env.sandbox`."""
+    trust: Trust = "strong"
+    """`weak` where tests had to share a process with the program and so could be deceived by it."""
+    wall_s: float = field(default=0.0, compare=False)
+    """Clock seconds that the execution took; for time lines only, never for verdicts."""
+
+    @property
+    def scored(self) -> tuple[UnitResult, ...]:
+        """Results of the tests that count."""
+        return tuple(result for result in self.results if result.test.scored)
+
+    @property
+    def visible(self) -> tuple[UnitResult, ...]:
+        """Results of the tests that give feedback."""
+        return tuple(result for result in self.results if result.test.visible)
+
+    @property
+    def passed(self) -> int:
+        """Number of scored tests that passed."""
+        return sum(result.passed for result in self.scored)
+
+    @property
+    def total(self) -> int:
+        """Number of scored tests."""
+        return len(self.scored)
+
+    @property
+    def infra_error(self) -> bool:
+        """Whether any test is without a verdict because the sandbox broke."""
+        return any(result.status is Status.INFRA_ERROR for result in self.results)
+
+    @property
+    def reward(self) -> float:
+        """Share of scored tests that passed, in [0, 1].
+
+        Raises:
+            InfrastructureError: the sandbox broke; there is nothing to reward or to punish.
+        """
+        if self.infra_error:
+            reasons = {r.error for r in self.results if r.status is Status.INFRA_ERROR}
+            raise InfrastructureError(f"no verdict: {'; '.join(sorted(map(str, reasons)))}")
+        return self.passed / self.total
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem, its tests and their limits. Equal and hashed by content.
+
+    Example:
+        >>> task = Task("add", "Write add(a, b).", ["assert add(1, 2) == 3"], entry_point="add")
+        >>> task.tests[0].visible, task.tests[0].scored
+        (True, True)
+    """
+
+    task_id: str
+    prompt: str
+    """The problem as the model reads it."""
+    tests: tuple[UnitTest, ...]
+    """Tests; a plain string stands for `UnitTest(string)`."""
+    entry_point: str | None = None
+    """The name that the program must define; also steers code extraction."""
+    prelude: str = ""
+    """Code that runs before the program (imports and helpers that the prompt promises)."""
+    setup: str = ""
+    """Code that runs after the program and before the tests."""
+    reference: str | None = None
+    """A program that passes every test, if one is known."""
+    limits: Limits = Limits()
+    compare: Compare = "strict"
+    """How values are compared: `python` as `==` does (True == 1), `strict` with types kept apart."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the source knew (difficulty, licence, prompt set); JSON values, read-only.
+    `metadata["prompts"]` names the prompt set that the task prefers."""
+
+    def __post_init__(self) -> None:
+        tests = tuple(UnitTest(t) if isinstance(t, str) else t for t in _listed(self.tests))
+        object.__setattr__(self, "tests", tests)
+        object.__setattr__(self, "metadata", MappingProxyType(json.loads(_json(self.metadata))))
+        if not self.task_id or not isinstance(self.task_id, str):
+            raise ValueError(f"Task.task_id is {self.task_id!r}; give a non-empty string")
+        if self.compare not in get_args(Compare):
+            raise ValueError(f"Task.compare is {self.compare!r}; use one of {get_args(Compare)}")
+        if not any(test.scored for test in tests):
+            raise ValueError(
+                f"task {self.task_id!r} has no scored test, so nothing could be rewarded; "
+                "give tests=[...] with at least one UnitTest(scored=True)"
+            )
+        content = _json([getattr(self, f.name) for f in dataclasses.fields(self)])
+        object.__setattr__(self, "_digest", hashlib.sha256(content.encode()).hexdigest())
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of everything in the task."""
+        return self.__dict__["_digest"]  # type: ignore[no-any-return]
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self.digest == other.digest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        return Task, (*values[:-1], dict(self.metadata))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One turn: what the model wrote and what the visible tests said."""
+
+    completion: str
+    code: str | None
+    """The program found in the completion; None where there was none."""
+    results: tuple[UnitResult, ...]
+    """Results of the visible tests; empty where no code was found."""
+    pass_rate: float
+    """Share of scored tests passed, in [0, 1]."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether every visible test passed; never true without a visible test."""
+        return bool(self.results) and all(result.passed for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dict of plain JSON values."""
+        results = [result.to_json() for result in self.results]
+        return {**dataclasses.asdict(self), "results": results}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Attempt:
+        """The inverse of `to_json`."""
+        results = tuple(UnitResult.from_json(result) for result in data["results"])
+        return cls(**{**data, "results": results})
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A task and the attempts made so far: everything that the next prompt depends on."""
+
+    task: Task
+    attempts: tuple[Attempt, ...] = ()
+    max_turns: int = 2
+
+    @property
+    def turn(self) -> int:
+        """Number of the attempt to come, from 1."""
+        return len(self.attempts) + 1
+
+    @property
+    def solved(self) -> bool:
+        """Whether the last attempt passed every visible test."""
+        return bool(self.attempts) and self.attempts[-1].solved
+
+    @property
+    def out_of_turns(self) -> bool:
+        """Whether no attempt is left."""
+        return len(self.attempts) >= self.max_turns
+
+    def after(self, attempt: Attempt) -> Episode:
+        """The episode one attempt later."""
+        return dataclasses.replace(self, attempts=(*self.attempts, attempt))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Task id and attempts as plain JSON: all that is needed to branch from here."""
+        return {
+            "task_id": self.task.task_id,
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+        }
+
+
+def _listed(tests: Any) -> Sequence[Any]:
+    if isinstance(tests, str | UnitTest) or not isinstance(tests, Sequence):
+        raise ValueError(f"Task.tests is {tests!r}; give a list of UnitTest or assert strings")
+    return tests
+
+
+def _json(value: Any) -> str:
+    def plain(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return dict(item)
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return dataclasses.asdict(item)
+        raise ValueError(f"Task.metadata holds {item!r}; only JSON values can travel with a task")
+
+    return json.dumps(value, default=plain, sort_keys=True)

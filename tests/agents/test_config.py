@@ -1,0 +1,154 @@
+"""Settings: every wrong value and every unknown name is told before any work, with the remedy."""
+
+import dataclasses
+
+import pytest
+
+from murphy_agents.cli import main, read_config
+from murphy_agents.config import TrainConfig, algorithm_of
+from murphy_agents.tree import Group, Node, walk
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"algorithm": "murphy"}, "algorithm is 'murphy'.*'murphy_mars'"),
+        ({"num_generations": 1}, "num_generations is 1; give at least 2"),
+        ({"num_generations": 2.5}, "num_generations is 2.5; expected int"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected float"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"use_peft": "yes"}, "use_peft is 'yes'; expected bool"),
+        ({"fanout": [8, 0]}, r"fanout is \[8, 0\]"),
+        ({"fanout": "8 8"}, "fanout is '8 8'"),
+        ({"max_steps": 0}, "max_steps is 0"),
+        ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"hidden_share": 1.0}, "hidden_share is 1.0"),
+        ({"prune": "intra_group"}, "prune_budget"),
+        ({"prune_budget": 4}, "prune is 'keep_all'"),
+        ({"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"}, "not on grpo"),
+        ({"shuffle_credit": True, "algorithm": "grpo"}, "control of murphy_mars"),
+        ({"balance": "turns", "loss_type": "dapo"}, "all tokens weigh alike"),
+        ({"save_steps": -1}, "save_steps is -1"),
+    ],
+)
+def test_impossible_values_are_named(values, named):
+    with pytest.raises(ValueError, match=named):
+        TrainConfig(**values)
+
+
+def test_yaml_numbers_without_a_dot_are_numbers():
+    assert TrainConfig(learning_rate="1e-6").learning_rate == 1e-6
+    assert TrainConfig(beta=0).beta == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("learn_rate", "learning_rate"), ("num_generation", "num_generations")]
+)
+def test_an_unknown_key_names_the_nearest(name, nearest, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(f"{name}: 1\n")
+    with pytest.raises(ValueError, match=f"'{name}'.*'{nearest}'"):
+        read_config(["--config", str(file)])
+    with pytest.raises(ValueError, match=f"'{name}'.*'{nearest}'"):
+        read_config([f"--{name}", "1"])
+
+
+def test_flags_win_over_the_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("learning_rate: 1e-5\nfanout: [4, 2]\nuse_peft: true\nmodel: some/model\n")
+    config = read_config(["--config", str(file), "--learning_rate", "1e-4", "--beta=0"])
+    assert (config.learning_rate, config.beta) == (1e-4, 0.0)
+    assert (config.fanout, config.use_peft, config.model) == ([4, 2], True, "some/model")
+    assert config.temperature == 1.0
+
+
+def test_every_field_is_a_flag_of_its_own_type():
+    config = TrainConfig(
+        env="a.b:c", fanout=[2, 3], prune="intra_group", prune_budget=2, prompts="terse",
+        use_peft=True, shuffle_credit=True, overwrite_output_dir=True,
+    )  # fmt: skip
+    flags = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        values = value if isinstance(value, list) else [value]
+        flags += [f"--{field.name}", *map(str, values)]
+    assert read_config(flags) == config
+
+
+def test_a_file_that_is_not_settings_is_told(tmp_path):
+    file = tmp_path / "run.yaml"
+    for text, named in [("- a\n- b\n", "must hold"), ("a: [\n", "is not YAML")]:
+        file.write_text(text)
+        with pytest.raises(ValueError, match=named):
+            read_config(["--config", str(file)])
+
+
+def test_a_stray_word_is_told():
+    with pytest.raises(ValueError, match="'stray'"):
+        read_config(["--beta", "0", "stray"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["trian"], "'trian' is no command; there is: train"),
+        (["train", "--algorithm_", "grpo"], "nearest is 'algorithm'"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "--num_generations", "1"], "num_generations is 1"),
+    ],
+)
+def test_the_command_answers_mistakes_in_one_line(arguments, told, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_help_lists_the_settings(capsys):
+    assert main([]) == 0
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"--{field.name}" in shown for field in dataclasses.fields(TrainConfig))
+
+
+def tree():
+    return Group([Node(1.0), Node(0.5, Group([Node(1.0), Node(0.0), Node(0.0)], turn=2))])
+
+
+@pytest.mark.parametrize(
+    ("settings", "credit"),
+    [
+        ({"algorithm": "murphy_mars"}, 1.0),
+        # (0.5 + 0.9 · 1/3) / 2
+        ({"algorithm": "murphy_mers"}, 0.4),
+        ({"algorithm": "murphy_mers", "gamma": 0.0}, 0.25),
+        ({"algorithm": "tree_without_credit"}, 0.5),
+    ],
+)
+def test_words_become_credit(settings, credit):
+    root = tree()
+    algorithm_of(TrainConfig(fanout=[2, 3], **settings)).grade(root)
+    assert root.nodes[1].credit == pytest.approx(credit)
+
+
+def test_words_become_shapes():
+    shapes = {
+        "grpo": (6,), "murphy_mars": (6, 6, 6), "murphy_mers": (6, 6, 6), "naive": (6, 1, 1),
+        "tree_without_credit": (6, 6, 6),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        config = TrainConfig(algorithm=name, num_generations=6, num_turns=3)
+        assert algorithm_of(config).expand == shape
+
+
+def test_words_become_pruning_scale_and_balance():
+    root = tree()
+    config = TrainConfig(fanout=[2, 3], prune="intra_group", prune_budget=2)
+    algorithm_of(config).grade(root)
+    assert sum(node.pruned for node in walk(root)) == 1
+    algorithm_of(TrainConfig(fanout=[2, 3], scale="center")).grade(root)
+    # Credits of the second turn 1, 0, 0 with mean 1/3.
+    assert root.nodes[1].refinements.nodes[0].advantage == pytest.approx(2 / 3)
+    algorithm_of(TrainConfig(fanout=[2, 3], balance="groups")).grade(root)
+    assert sum(node.weight for node in walk(root)) == pytest.approx(1.0)

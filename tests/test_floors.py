@@ -1,0 +1,136 @@
+"""Imports look only down the floors of the house, and the environment stays free of torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the ground up; a module may import modules of its own floor's line or of any lower one.
+FLOORS = [
+    ["murphy_env.types"],
+    ["murphy_env.sandbox", "murphy_env.prompts", "murphy_env.extraction", "murphy_env.pyparse", "murphy_env.sources"],
+    ["murphy_env.spaces"],
+    ["murphy_env.env"],
+    ["murphy_env.vector", "murphy_env.wrappers"],
+    ["murphy_env"],
+    ["murphy_agents.tree"],
+    ["murphy_agents.prune"],
+    ["murphy_agents.credit", "murphy_agents.advantage"],
+    ["murphy_agents.algorithms"],
+    ["murphy_agents.engines.protocol", "murphy_agents.codec"],
+    ["murphy_agents.engines.intake", "murphy_agents.lease"],
+    ["murphy_agents.engines.scripted"],
+    ["murphy_agents.sampler"],
+    # From here on torch may be imported.
+    ["murphy_agents.update"],
+    ["murphy_agents.policy", "murphy_agents.tiny", "murphy_agents.engines.transformers"],
+    ["murphy_agents.config"],
+    ["murphy_agents.checkpoint", "murphy_agents.log", "murphy_agents.wiring"],
+    ["murphy_agents.training"],
+    ["murphy_agents.cli", "murphy_agents"],
+]
+TORCH_FREE_FLOORS = 14
+HEAVY = {"torch", "transformers", "accelerate", "peft", "vllm", "trl", "scipy", "matplotlib"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> list[Path]:
+    found = [*ROOT.glob("murphy_env/**/*.py"), *ROOT.glob("murphy_agents/**/*.py")]
+    assert len(found) > 20
+    return sorted(found)
+
+
+def floor_of(name: str) -> int:
+    for floor, names in enumerate(FLOORS):
+        for stem in names:
+            package = stem in ("murphy_env", "murphy_agents")
+            if name == stem or (not package and name.startswith(stem + ".")):
+                return floor
+    raise AssertionError(f"{name} stands on no floor; give it one in tests/test_floors.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Names of all modules that a file imports, late imports included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively; write the whole name"
+            for alias in node.names:
+                inner = ROOT / Path(*f"{node.module}.{alias.name}".split("."))
+                is_module = inner.with_suffix(".py").exists() or inner.is_dir()
+                found.add(f"{node.module}.{alias.name}" if is_module else str(node.module))
+    return found
+
+
+def test_imports_look_down():
+    for path in modules():
+        own = module_name(path)
+        if own == "murphy_agents.engines":
+            continue
+        for name in imported(path):
+            if name.split(".")[0] in ("murphy_env", "murphy_agents"):
+                assert floor_of(name) <= floor_of(own), f"{own} imports {name}, which is above it"
+
+
+def test_nothing_imports_tests_or_benchmarks():
+    for path in modules():
+        assert not {n.split(".")[0] for n in imported(path)} & {"tests", "benchmarks", "examples"}
+
+
+def test_lower_floors_are_free_of_heavy_libraries():
+    for path in modules():
+        name = module_name(path)
+        if name != "murphy_agents.engines" and floor_of(name) < TORCH_FREE_FLOORS:
+            heavy = {n.split(".")[0] for n in imported(path)} & HEAVY
+            assert not heavy, f"{name} imports {heavy}"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "murphy_env",
+        "murphy_agents",
+        "murphy_agents.algorithms",
+        "murphy_agents.sampler",
+        "murphy_agents.engines.scripted",
+        "murphy_agents.cli",
+    ],
+)
+def test_a_fresh_interpreter_loads_no_deep_learning_library(module):
+    code = (
+        f"import sys, {module}; "
+        "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+READING_WALK = [
+    "murphy_agents/algorithms.py",
+    "murphy_agents/tree.py",
+    "murphy_agents/credit.py",
+    "murphy_agents/prune.py",
+    "murphy_agents/advantage.py",
+    "murphy_agents/sampler.py",
+    "murphy_agents/update/loss.py",
+    "murphy_agents/training.py",
+]
+
+
+def test_the_reading_walk_is_short():
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in READING_WALK}
+    assert sum(lines.values()) < 700, lines
+    readme = (ROOT / "README.md").read_text()
+    positions = [readme.find(f"({name})") for name in READING_WALK]
+    assert -1 not in positions, "the README walks through every file"
+    assert positions == sorted(positions), "in this order"

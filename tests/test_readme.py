@@ -1,0 +1,51 @@
+"""What the README shows works as it stands, and is as short as it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+NEEDS_TRAINING = re.compile(r"murphy_agents import")
+
+
+def block(containing):
+    found = [code for code in BLOCKS if containing in code]
+    assert len(found) == 1, f"one README block has {containing!r}"
+    return found[0]
+
+
+def statements(code):
+    return [line for line in code.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("containing", "most"),
+    [
+        ("gym.make(", 12),
+        ('task_id="median"', 10),
+        ("Algorithm(", 30),
+        ("TransformReward", 15),
+    ],
+)
+def test_examples_run_and_are_short(containing, most, tmp_path, monkeypatch):
+    code = block(containing)
+    assert len(statements(code)) <= most
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    if "make_env" in names:
+        from murphy_env import check_branching
+
+        check_branching(names["make_env"]())
+
+
+def test_every_example_is_tested():
+    assert len(BLOCKS) == 4
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
