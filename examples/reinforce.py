@@ -1,4 +1,4 @@
-"""REINFORCE on `gym.make` alone: a table of choices learns to use the feedback. No model, no murphy_agents.
+"""REINFORCE on `gym.make` alone: a table of choices learns to use the feedback.
 
 Four tasks read the same ("combine two numbers") and differ in what their tests want, so a first
 attempt is a guess; what the feedback says of it decides the second. The policy is a softmax over
@@ -26,7 +26,7 @@ TASKS = [
 
 
 def main(episodes=1500, learning_rate=1.0, seed=0):
-    """Train; give the share of solved episodes among the first and the last 200."""
+    """Train; give the share of solved episodes among the first and the last 100."""
     env = gym.make("murphy_env:murphy/CodeFeedback-v0", tasks=TASKS, max_turns=2, reward="gain")
     random = np.random.default_rng(seed)
     logits = defaultdict(lambda: np.zeros(len(PROGRAMS)))
@@ -42,13 +42,17 @@ def main(episodes=1500, learning_rate=1.0, seed=0):
             observation, reward, terminated, truncated, _ = env.step(completion)
             total, done = total + reward, terminated or truncated
         for seen, choice, chances in steps:
-            logits[seen] += learning_rate * (total - baseline) * (np.eye(len(PROGRAMS))[choice] - chances)
+            logits[seen] += (
+                learning_rate * (total - baseline) * (np.eye(len(PROGRAMS))[choice] - chances)
+            )
         baseline += 0.05 * (total - baseline)
         solved.append(terminated)
         observation, _ = env.reset()
-    return np.mean(solved[:200]), np.mean(solved[-200:])
+    return np.mean(solved[:100]), np.mean(solved[-100:])
 
 
 if __name__ == "__main__":
     before, after = main()
-    print(f"solved within two attempts: {before:.0%} of the first episodes, {after:.0%} of the last")
+    print(
+        f"solved within two attempts: {before:.0%} of the first episodes, {after:.0%} of the last"
+    )

@@ -19,8 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from murphy_agents import advantage
+from murphy_agents.advantage import Peers, Scale, siblings, standardize
+from murphy_agents.balance import Balance, sum_of_groups
 from murphy_agents.credit import Credit, max_reward, mean_reward, own_reward
+from murphy_agents.peers import final_attempts, shuffled_siblings
 from murphy_agents.prune import Prune, keep_all
 from murphy_agents.tree import Group, Node, credits, walk
 
@@ -44,9 +46,9 @@ class Algorithm:
     expand: Expand
     credit: Credit
     prune: Prune = keep_all
-    peers: advantage.Peers = advantage.siblings
-    scale: advantage.Scale = advantage.standardize
-    balance: advantage.Balance = advantage.sum_of_groups
+    peers: Peers = siblings
+    scale: Scale = standardize
+    balance: Balance = sum_of_groups
     turns: int = 0
     """S, where `expand` is a function; a tuple's length says it."""
 
@@ -125,7 +127,7 @@ def murphy_mars(
 
     `shuffle_credit` is a control: the same tree and credits, first attempts' advantages permuted.
     """
-    peers = advantage.shuffled_siblings(shuffle_seed) if shuffle_credit else advantage.siblings
+    peers = shuffled_siblings(shuffle_seed) if shuffle_credit else siblings
     return Algorithm(tuple(fanout), max_reward, prune, peers)
 
 
@@ -146,7 +148,7 @@ def naive(
     train_turns: Literal["last", "all"] = "last",
 ) -> Algorithm:
     """GRPO over whole chains of attempts, without fan-out (paper, appendix D.4.1)."""
-    peers = advantage.final_attempts(solved_early, train_turns)
+    peers = final_attempts(solved_early, train_turns)
     return Algorithm((num_chains, *[1] * (num_turns - 1)), own_reward, peers=peers)
 
 

@@ -45,8 +45,11 @@ def _train(arguments: Sequence[str]) -> int:
         if importlib.util.find_spec(extra) is None:
             raise ModuleNotFoundError(name=extra)
     config = read_config(arguments)
+    from transformers.utils.logging import disable_progress_bar
+
     from murphy_agents.training import train
 
+    disable_progress_bar()  # of writing files; the run shows its own
     train(config)
     return 0
 
@@ -73,7 +76,8 @@ def read_config(arguments: Sequence[str]) -> Any:
     flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
     check_names(values)
     check_names({flag: None for flag in flags if flag != "help"})
-    parser = HfArgumentParser(TrainConfig, prog="murphy train", allow_abbrev=False)
+    described: Any = TrainConfig  # the library's own bound on it does not admit any dataclass
+    parser = HfArgumentParser(described, prog="murphy train", allow_abbrev=False)
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")

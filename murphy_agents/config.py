@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from murphy_agents import advantage, algorithms, prune
+from murphy_agents import advantage, algorithms, balance, prune
 
 
 def _field(default: Any, about: str) -> Any:
+    """A field with its help text."""
     return dataclasses.field(default=default, metadata={"help": about})
 
 
@@ -61,6 +62,21 @@ class TrainConfig:
         "keep_all", "which generations are left out of the update (murphy_*)"
     )
     prune_budget: int | None = _field(None, "b, nodes or groups that pruning keeps")
+    prune_rule: Literal["max_variance", "contribution"] = _field(
+        "max_variance", "what intra_group keeps"
+    )
+    prune_keep_descendants: bool = _field(
+        False, "refinements of nodes that intra_group drops stay in the update"
+    )
+    prune_alpha1: float = _field(0.0, "weight of the mean in inter_group's score")
+    prune_alpha2: float = _field(1.0, "weight of the standard deviation in inter_group's score")
+    prune_dropped_pays: Literal["zero", "as_sampled"] = _field(
+        "zero", "credit that a group dropped by inter_group gives its parent"
+    )
+    solved_early: Literal["include", "exclude"] = _field(
+        "include", "whether chains solved before the last turn are compared (naive)"
+    )
+    train_turns: Literal["last", "all"] = _field("last", "attempts of a chain to train (naive)")
     shuffle_credit: bool = _field(False, "control: permute credits among first attempts (mars)")
     scale: Literal["sample", "population", "center"] = _field(
         "sample", "advantages: centred and divided by this standard deviation, or centred alone"
@@ -137,23 +153,39 @@ def check_names(values: Mapping[str, Any]) -> None:
 def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
     """The algorithm that the settings describe."""
     fanout = tuple(config.fanout or [config.num_generations] * config.num_turns)
-    pruned: prune.Prune = prune.keep_all
-    if config.prune != "keep_all":
-        pruned = getattr(prune, config.prune)(config.prune_budget)
+    pruned = _prune_of(config)
     match config.algorithm:
         case "grpo":
             algorithm = algorithms.grpo(fanout[0])
         case "naive":
-            algorithm = algorithms.naive(fanout[0], config.num_turns)
+            chains, turns = fanout[0], config.num_turns
+            algorithm = algorithms.naive(chains, turns, config.solved_early, config.train_turns)
         case "tree_without_credit":
-            algorithm = algorithms.tree_without_credit(fanout)
+            algorithm = algorithms.tree_without_credit(fanout, pruned)
         case "murphy_mers":
             algorithm = algorithms.murphy_mers(fanout, config.gamma, config.childless, pruned)
-        case _:
-            algorithm = algorithms.murphy_mars(fanout, pruned, config.shuffle_credit)
+        case "murphy_mars":
+            shuffled, seed = config.shuffle_credit, config.seed
+            algorithm = algorithms.murphy_mars(fanout, pruned, shuffled, seed)
     return dataclasses.replace(
         algorithm, scale=_SCALES[config.scale], balance=_BALANCES[config.balance]
     )
+
+
+def _prune_of(config: TrainConfig) -> prune.Prune:
+    b = config.prune_budget or 0
+    if config.prune == "intra_group":
+        return prune.intra_group(b, config.prune_rule, config.prune_keep_descendants)
+    if config.prune == "inter_group":
+        alphas = config.prune_alpha1, config.prune_alpha2
+        return prune.inter_group(b, *alphas, config.prune_dropped_pays)
+    return prune.keep_all
+
+
+def steps_of(config: TrainConfig, num_tasks: int) -> int:
+    """Number of steps of a run."""
+    per_epoch = -(-num_tasks // config.per_device_train_batch_size)
+    return config.max_steps if config.max_steps > 0 else per_epoch * config.num_train_epochs
 
 
 _SCALES: dict[str, advantage.Scale] = {
@@ -161,10 +193,10 @@ _SCALES: dict[str, advantage.Scale] = {
     "population": advantage.standardize_population,
     "center": advantage.centre,
 }
-_BALANCES: dict[str, advantage.Balance] = {
-    "sum": advantage.sum_of_groups,
-    "turns": advantage.mean_of_turns,
-    "groups": advantage.mean_of_groups,
+_BALANCES: dict[str, balance.Balance] = {
+    "sum": balance.sum_of_groups,
+    "turns": balance.mean_of_turns,
+    "groups": balance.mean_of_groups,
 }
 
 
@@ -213,9 +245,12 @@ def _check_ranges(config: TrainConfig) -> None:
         raise ValueError(f"max_steps is {config.max_steps}; give a count, or -1 for whole epochs")
     if config.hidden_share >= 1:
         raise ValueError(f"hidden_share is {config.hidden_share}; give a share in [0, 1)")
+    if config.gamma > 1:
+        raise ValueError(f"gamma is {config.gamma}; give a share in [0, 1]")
     if not 0 < config.top_p <= 1:
         raise ValueError(f"top_p is {config.top_p}; give a share in (0, 1]")
     _check_tree(config)
+    algorithm_of(config)
 
 
 def _check_tree(config: TrainConfig) -> None:
@@ -230,7 +265,7 @@ def _check_tree(config: TrainConfig) -> None:
         raise ValueError(f"prune is {config.prune!r}; say with prune_budget how many it keeps")
     if config.prune == "keep_all" and config.prune_budget is not None:
         raise ValueError("prune_budget is given but prune is 'keep_all'; name a pruning or drop it")
-    if config.prune != "keep_all" and not config.algorithm.startswith("murphy"):
-        raise ValueError(f"prune works on murphy_mars and murphy_mers, not on {config.algorithm}")
+    if config.prune != "keep_all" and config.algorithm in ("grpo", "naive"):
+        raise ValueError(f"prune works on trees that fan out, {config.algorithm} grows none")
     if config.shuffle_credit and config.algorithm != "murphy_mars":
         raise ValueError(f"shuffle_credit is a control of murphy_mars, not of {config.algorithm}")

@@ -1,4 +1,4 @@
-"""What a run tells: metrics and rollouts as JSON lines, progress on the terminal, a summary at the end.
+"""What a run tells: metrics and rollouts as JSON lines, progress, and a summary at the end.
 
 `rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed and
 settings write the same bytes. `metrics.jsonl` has one line per step, seconds included.
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from murphy_agents.sampler import Rollout
+from murphy_agents.rollout import Rollout
 from murphy_agents.tree import Group, Node, groups, walk
 
 Metrics = dict[str, float]
@@ -87,7 +87,8 @@ class RunLog:
             f"{len(self.history)} steps, {total['num_problems']:.0f} problems, "
             f"{total['num_generations']:.0f} generations, "
             f"{total['trained_tokens']:.0f} tokens trained",
-            f"reward of first attempts {first['reward/turn_1']:.3f} -> {last['reward/turn_1']:.3f}, "
+            f"reward of first attempts {first['reward/turn_1']:.3f} -> "
+            f"{last['reward/turn_1']:.3f}, "
             f"best of each problem {first['reward/best']:.3f} -> {last['reward/best']:.3f}",
             f"{total['num_zero_signal_groups']:.0f} of {total['num_groups']:.0f} groups had equal "
             "credits and so no signal",
@@ -188,8 +189,10 @@ def _line(metrics: Mapping[str, float]) -> str:
     seconds = sum(value for name, value in metrics.items() if name.startswith("seconds/"))
     turns = [name for name in metrics if name.startswith("reward/turn_")]
     rewards = " ".join(f"{metrics[name]:.3f}" for name in turns)
+    updated = "nothing to train"
+    if "loss" in metrics:
+        updated = f"loss {metrics['loss']:+.4f}  grad {metrics['grad_norm']:.3g}"
     return (
-        f"reward by turn {rewards}  best {metrics['reward/best']:.3f}  "
-        f"loss {metrics['loss']:+.4f}  grad {metrics['grad_norm']:.3g}  "
+        f"reward by turn {rewards}  best {metrics['reward/best']:.3f}  {updated}  "
         f"{metrics['num_generations']:.0f} generations  {seconds:.1f} s"
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
+from murphy_agents import subset
 from murphy_agents.tree import Group, Node, counted, credits, walk
 
 
@@ -47,7 +47,7 @@ def intra_group(
     The refinements of a dropped node go too: 8 + 8 * 8 nodes become 4 + 4 * 4 = 20 with b = 4;
     `keep_descendants` keeps 4 + 8 * 4 = 36, the count of the paper's Table 3.
     """
-    rules = {"max_variance": _max_variance, "contribution": _contribution}
+    rules = {"max_variance": subset.max_variance, "contribution": subset.contribution}
     if b < 2:
         raise ValueError(f"b is {b}; keep at least 2 of a group, one node alone has no variance")
     if rule not in rules:
@@ -95,27 +95,3 @@ def inter_group(
         return Dropped([node for group in pays for node in walk(group)], pays)
 
     return prune
-
-
-def _max_variance(values: Sequence[float], b: int) -> set[int]:
-    """Indices of the b values of largest variance: one sort, then prefix sums for every split."""
-    n, mean = len(values), math.fsum(values) / len(values)
-    high = sorted(range(n), key=lambda i: (-values[i], i))
-    moments = [[0.0, *accumulate((values[i] - mean) ** p for i in high)] for p in (1, 2)]
-
-    def variance(k: int) -> float:
-        """Of the k highest and the b - k lowest."""
-        first, second = ((m[k] + m[n] - m[n - b + k]) / b for m in moments)
-        return round(second - first * first, 12)
-
-    k = max(range(b + 1), key=lambda k: (variance(k), k))
-    low = sorted(high[k:], key=lambda i: (values[i], i))
-    return {*high[:k], *low[: b - k]}
-
-
-def _contribution(values: Sequence[float], b: int) -> set[int]:
-    """Indices of the highest and the lowest value, then of those farthest from the mean."""
-    mean = math.fsum(values) / len(values)
-    far = sorted(enumerate(values), key=lambda iv: (-round((iv[1] - mean) ** 2, 12), -iv[1], iv[0]))
-    ends = (values.index(max(values)), values.index(min(values)))
-    return set(list(dict.fromkeys([*ends, *(index for index, _ in far)]))[:b])

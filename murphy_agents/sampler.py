@@ -1,4 +1,4 @@
-"""Grows the rollout trees of many problems at once: engine and environments in, graded by nobody yet.
+"""Grows the rollout trees of many problems at once, from an engine and environments.
 
 Turn by turn ("level" order): all generations of a turn are drawn, each is judged as soon as it is
 there, and every attempt that did not end its episode becomes the prompt of the next group. Random
@@ -10,35 +10,21 @@ that leaves no room for a completion is not refined and is counted as overflow.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from murphy_agents.codec import Codec
 from murphy_agents.engines.protocol import Completion, Engine, Request, SamplingParams
 from murphy_agents.lease import EnvPool, Outcome, Position
+from murphy_agents.rollout import Branch, Rollout, node_of, seed_of
 from murphy_agents.tree import Group, Node
 
 Fanout = Callable[[Node | None, int], int]
 """(attempt to refine, or None at the root; turn to come) -> number of generations."""
 Transcript = Literal["requote", "chat"]
-
-
-@dataclass
-class Rollout:
-    """Trees, one per problem, and what growing them took."""
-
-    task_ids: list[str]
-    roots: list[Group]
-    num_generations: int = 0
-    num_overflows: int = 0
-    num_infra_errors: int = 0
-    generation_s: float = 0.0
-    execution_s: float = 0.0
-    """Clock seconds spent waiting for verdicts after the turn's last completion was drawn."""
 
 
 @dataclass
@@ -61,18 +47,20 @@ class Sampler:
             position = self.envs.start(task_id)
             group = Group([], self.codec.encode(position.messages), turn=1)
             rollout.roots.append(group)
-            branch = _Branch(group, position, task_id, (problem,))
+            branch = Branch(group, position, task_id, (problem,))
             frontier += self._fitting(branch, fanout(None, 1), rollout)
         while frontier:
             self._play_turn(frontier, seed, rollout)
             frontier = [b for parent in frontier for b in self._refine(parent, fanout, rollout)]
         return rollout
 
-    def _play_turn(self, frontier: Sequence[_Branch], seed: tuple[int, ...], rollout: Rollout) -> None:
+    def _play_turn(
+        self, frontier: Sequence[Branch], seed: tuple[int, ...], rollout: Rollout
+    ) -> None:
         """Draw and judge the generations of every branch, filling its group."""
         started = time.perf_counter()
         for tag, branch in enumerate(frontier):
-            seeds = tuple(_seed(seed, branch.path, i) for i in range(branch.num_generations))
+            seeds = tuple(seed_of(seed, branch.path, i) for i in range(branch.num_generations))
             prompt, turn = tuple(branch.group.prompt_ids), branch.group.turn
             self.engine.submit(Request(prompt, seeds, self.params, tag, branch.task_id, turn))
         judged: dict[tuple[int, int], tuple[Completion, Future[Outcome]]] = {}
@@ -86,20 +74,20 @@ class Sampler:
             for i in range(branch.num_generations):
                 completion, verdict = judged[tag, i]
                 outcome = verdict.result()
-                branch.group.nodes.append(_node(completion, outcome))
+                branch.group.nodes.append(node_of(completion, outcome))
                 branch.after.append(outcome.next)
                 rollout.num_infra_errors += outcome.reward is None
         rollout.num_generations += len(judged)
         rollout.generation_s += drawn - started
         rollout.execution_s += time.perf_counter() - drawn
 
-    def _refine(self, parent: _Branch, fanout: Fanout, rollout: Rollout) -> list[_Branch]:
+    def _refine(self, parent: Branch, fanout: Fanout, rollout: Rollout) -> list[Branch]:
         """The branches that lead on from the attempts of a played one."""
         turn, children = parent.group.turn + 1, []
         for i, (node, position) in enumerate(zip(parent.group.nodes, parent.after, strict=True)):
             if position is not None and (count := fanout(node, turn)) > 0:
                 group = Group([], self._prompt_ids(parent.group, node, position), turn)
-                branch = _Branch(group, position, parent.task_id, (*parent.path, i))
+                branch = Branch(group, position, parent.task_id, (*parent.path, i))
                 fitting = self._fitting(branch, count, rollout)
                 node.refinements = group if fitting else None
                 children += fitting
@@ -110,40 +98,10 @@ class Sampler:
             return self.codec.encode(position.messages)
         return self.codec.extend(group.prompt_ids, node.completion_ids, position.messages[-1:])
 
-    def _fitting(self, branch: _Branch, count: int, rollout: Rollout) -> list[_Branch]:
+    def _fitting(self, branch: Branch, count: int, rollout: Rollout) -> list[Branch]:
         branch.num_generations = count
         needed = len(branch.group.prompt_ids) + self.params.max_tokens
         if needed <= self.engine.context_length:
             return [branch] if count > 0 else []
         rollout.num_overflows += 1
         return []
-
-
-@dataclass
-class _Branch:
-    """A group to be played and where its prompt stands in the episode."""
-
-    group: Group
-    position: Position
-    task_id: str
-    path: tuple[int, ...]
-    """Index of the problem, then of the ancestors among their siblings."""
-    num_generations: int = 0
-    after: list[Position | None] = field(default_factory=list)
-
-
-def _node(completion: Completion, outcome: Outcome) -> Node:
-    return Node(
-        reward=outcome.reward,
-        completion_ids=completion.ids,
-        logprobs=completion.logprobs,
-        completion=completion.text,
-        finish_reason=completion.finish_reason,
-        info=outcome.info,
-    )
-
-
-def _seed(rollout: tuple[int, ...], path: tuple[int, ...], index: int) -> int:
-    """63 random bits that depend on these and on nothing else."""
-    digest = hashlib.blake2b(repr((rollout, path, index)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1

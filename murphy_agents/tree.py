@@ -10,8 +10,6 @@ Example:
     >>> root = Group([Node(1.0), repaired])
     >>> [node.reward for node in walk(root)]
     [1.0, 0.5, 1.0, 0.0]
-    >>> num_turns(root)
-    2
 """
 
 from __future__ import annotations
@@ -66,11 +64,6 @@ def groups(root: Group) -> Iterator[Group]:
     while level:
         yield from level
         level = [n.refinements for g in level for n in g.nodes if n.refinements is not None]
-
-
-def num_turns(root: Group) -> int:
-    """Number of turns that the tree reaches."""
-    return max(group.turn for group in groups(root))
 
 
 def counted(group: Group) -> list[Node]:

@@ -10,21 +10,24 @@ from typing import Any
 
 import torch
 
-from murphy_agents.config import TrainConfig
+from murphy_agents.codec import ChatCodec
+from murphy_agents.config import TrainConfig, steps_of
+from murphy_agents.engines.protocol import SamplingParams
+from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.policy import LoraSettings, Policy
+from murphy_agents.sampler import Sampler
 from murphy_agents.tiny import make_policy
 from murphy_env import CodeFeedbackEnv, Task, sources
 
 
-def make_env_of(
-    config: TrainConfig, tasks: Sequence[Task] | None, num_turns: int
-) -> MakeEnv:
+def make_env_of(config: TrainConfig, tasks: Sequence[Task] | None, num_turns: int) -> MakeEnv:
     """The factory of the run's environments: the user's, or `CodeFeedbackEnv` with the settings."""
     if config.env is not None:
         if tasks is not None:
             raise ValueError(f"tasks are given and so is env={config.env!r}; give one of them")
-        return imported(config.env)
+        make_env: MakeEnv = imported(config.env)
+        return make_env
     loaded = list(tasks) if tasks is not None else sources.load(config.tasks)
     return lambda: CodeFeedbackEnv(
         tasks=loaded,
@@ -72,14 +75,9 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     model, tokenizer = make_policy(base, texts=texts, kind=kind, seed=config.seed)
     if base is not None:
         model.config._name_or_path = str(base.absolute())
-    model = model.to(device=device, dtype=dtype)
-    return Policy.wrap(model, tokenizer, lora=lora, seed=config.seed, beta=config.beta)
-
-
-def steps_of(config: TrainConfig, num_tasks: int) -> int:
-    """Number of steps of a run."""
-    per_epoch = -(-num_tasks // config.per_device_train_batch_size)
-    return config.max_steps if config.max_steps > 0 else per_epoch * config.num_train_epochs
+    moved: Any = model  # `to` is wrapped by a decorator that loses its types
+    moved = moved.to(device=device, dtype=dtype)
+    return Policy.wrap(moved, tokenizer, lora=lora, seed=config.seed, beta=config.beta)
 
 
 def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]:
@@ -95,8 +93,9 @@ def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]
             yield epoch[start : start + config.per_device_train_batch_size]
 
 
-def save_state(folder: Path, policy: Policy, optimizer: Any, scheduler: Any) -> None:
-    """Model and tokenizer in Hugging Face layout, optimizer and scheduler beside them."""
-    policy.save(folder)
-    torch.save(optimizer.state_dict(), folder / "optimizer.pt")
-    torch.save(scheduler.state_dict(), folder / "scheduler.pt")
+def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
+    """A sampler that draws from the very model that is trained."""
+    codec = ChatCodec(policy.tokenizer)
+    engine = TransformersEngine(policy.model, codec)
+    params = SamplingParams(config.max_completion_length, config.temperature, config.top_p)
+    return Sampler(engine, codec, envs, params, config.transcript)

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
@@ -63,7 +63,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         (1.0, True, False)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012  (as Env)
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         truncated = self.episode.out_of_turns and not solved
         return observation, self._reward_of(self.episode), solved, truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The episode as text (`render_mode="ansi"`)."""
         if self.render_mode is None or self.episode is None:
             return None
@@ -163,8 +163,8 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         if task_id not in self._tasks:
             near = difflib.get_close_matches(str(task_id), self.task_ids, n=1, cutoff=0.0)
             raise ValueError(
-                f"task_id {task_id!r} is not among the {len(self.task_ids)} tasks of this environment; "
-                f"the nearest is {near[0]!r}"
+                f"task_id {task_id!r} is not among the {len(self.task_ids)} tasks of this "
+                f"environment; the nearest is {near[0]!r}"
             )
         return self._tasks[task_id]
 

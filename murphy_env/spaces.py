@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -14,14 +14,14 @@ _SAMPLED = "abcdefgh XYZ 0123456789 \n\t.,:;()[]{}<>`'\"#=+-*/\\_é∑中Ω😀"
 
 
 class Unicode(gym.Space[str]):
-    """All strings.
+    r"""All strings.
 
     `gymnasium.spaces.Text` fixes an alphabet and a greatest length, and its shared memory reads
     blank under `AsyncVectorEnv`. This space is not a `Text`, so that `AsyncVectorEnv` refuses at
     construction and names `shared_memory=False`, with which it works.
 
     Example:
-        >>> "def f():\\n    return 'é'" in Unicode(), 3 in Unicode()
+        >>> "def f():\n    return 'é'" in Unicode(), 3 in Unicode()
         (True, False)
     """
 
@@ -48,7 +48,7 @@ class Unicode(gym.Space[str]):
         """Whether `x` is a string."""
         return isinstance(x, str)
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[str]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
         """Strings are JSON already."""
         return list(sample_n)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 Kind = Literal["assert", "function", "unittest", "stdio"]
@@ -41,7 +40,7 @@ class Status(StrEnum):
 
 
 class InfrastructureError(RuntimeError):
-    """The sandbox could not give a verdict; says nothing about the program that was to be judged."""
+    """The sandbox could not give a verdict; that says nothing about the program."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Limits:
     """What one execution may use. A test that passes a time limit is a `timeout`."""
 
     test_wall_s: float = 10.0
-    """Clock seconds of one test; a generous backstop, since a busy machine slows honest programs."""
+    """Clock seconds of one test; a backstop, since a busy machine slows honest programs."""
     test_cpu_s: float = 4.0
     """Processor seconds of one test, which is what stops a loop."""
     total_wall_s: float = 30.0
@@ -210,7 +209,7 @@ class Task:
     """A program that passes every test, if one is known."""
     limits: Limits = Limits()
     compare: Compare = "strict"
-    """How values are compared: `python` as `==` does (True == 1), `strict` with types kept apart."""
+    """How values are compared: `python` as `==` (True == 1), `strict` with types kept apart."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the source knew (difficulty, licence, prompt set); JSON values, read-only.
     `metadata["prompts"]` names the prompt set that the task prefers."""
@@ -218,7 +217,7 @@ class Task:
     def __post_init__(self) -> None:
         tests = tuple(UnitTest(t) if isinstance(t, str) else t for t in _listed(self.tests))
         object.__setattr__(self, "tests", tests)
-        object.__setattr__(self, "metadata", MappingProxyType(json.loads(_json(self.metadata))))
+        object.__setattr__(self, "metadata", _ReadOnly(json.loads(_json(self.metadata))))
         if not self.task_id or not isinstance(self.task_id, str):
             raise ValueError(f"Task.task_id is {self.task_id!r}; give a non-empty string")
         if self.compare not in get_args(Compare):
@@ -309,6 +308,32 @@ class Episode:
             "task_id": self.task.task_id,
             "attempts": [attempt.to_json() for attempt in self.attempts],
         }
+
+
+class _ReadOnly(Mapping[str, Any]):
+    """A dict that cannot be changed."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        # `copy.deepcopy` of a Task goes through `Task.__reduce__`; who comes here takes it apart.
+        raise TypeError(
+            "a Task cannot be written as a part of a JSON environment spec; make the environment "
+            "with tasks= the name of a source or the path of a .jsonl file instead"
+        )
 
 
 def _listed(tests: Any) -> Sequence[Any]:

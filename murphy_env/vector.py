@@ -1,4 +1,4 @@
-"""Many episodes at once: one call steps them all, and the sandbox's workers share the executions."""
+"""Many episodes at once: one call steps them all, and the sandbox's workers share the work."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         }
         seeds = list(self._listed("seed", seeds if seeds is not None else [None] * self.num_envs))
         infos: dict[str, Any] = {}
-        for i in np.flatnonzero(mask):
+        for i in np.flatnonzero(mask).tolist():
             own = {name: values[i] for name, values in per_env.items() if values[i] is not None}
             self._observations[i], info = self.envs[i].reset(seed=seeds[i], options=own)
-            infos = self._add_info(infos, info, int(i))
+            infos = self._add_info(infos, info, i)
         self._done[mask] = False
         return tuple(self._observations), infos
 
@@ -108,7 +108,7 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             self._done = np.zeros(self.num_envs, dtype=np.bool_)
         return tuple(self._observations), rewards, terminations, truncations, infos
 
-    def render(self) -> tuple[str | None, ...]:
+    def render(self) -> Any:
         """Each episode as text."""
         return tuple(env.render() for env in self.envs)
 
@@ -131,10 +131,10 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             )
         return values  # type: ignore[no-any-return]
 
-    def _mask(self, mask: Any) -> Bools:
-        if mask is None:
+    def _mask(self, given: Any) -> Bools:
+        if given is None:
             return np.ones(self.num_envs, dtype=np.bool_)
-        mask = np.asarray(mask)
+        mask: Bools = np.asarray(given)
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(
                 f"reset_mask is {mask!r}; give a boolean array of shape ({self.num_envs},) "
@@ -142,7 +142,9 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             )
         return mask
 
-    def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> Any:
+    def _add_info(
+        self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
+    ) -> Any:
         # Gymnasium's own would take snapshots apart into arrays of their parts.
         for name, value in env_info.items():
             if name == "final_info":

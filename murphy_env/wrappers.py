@@ -1,4 +1,4 @@
-"""For environments of one's own: a wrapper that changes the prompt, and a check that branching holds."""
+"""For environments of one's own: a wrapper that changes prompts, and a check of branching."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from murphy_env.types import Message
 
 
 class MessagesWrapper(gym.Wrapper[str, str, str, str]):
-    """Changes the messages that the model reads, the observation and `info["messages"]` together.
+    r"""Changes the messages that the model reads, the observation and `info["messages"]` together.
 
     Args:
         env: an environment whose info has `messages`.
@@ -23,7 +23,7 @@ class MessagesWrapper(gym.Wrapper[str, str, str, str]):
 
             def hint(messages):
                 *rest, last = messages
-                return [*rest, {**last, "content": last["content"] + "\\nMind the empty list."}]
+                return [*rest, {**last, "content": last["content"] + "\nMind the empty list."}]
 
             env = MessagesWrapper(env, hint)
     """

@@ -8,9 +8,6 @@ Dimensions: B sequences, T positions, H hidden size, V vocabulary, N trained tok
 chunk of N.
 """
 
-# Tensors end in their dimensions.
-# ruff: noqa: N803, N806, N815
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -22,9 +22,6 @@ What the paper leaves open, or what differs:
 Dimensions: N trained tokens.
 """
 
-# Tensors end in their dimensions.
-# ruff: noqa: N803, N806
-
 from __future__ import annotations
 
 import torch

@@ -8,9 +8,6 @@ saw every sample under the policy that the rollouts stand for, and no separate p
 Dimensions: N trained tokens of a micro-batch.
 """
 
-# Tensors end in their dimensions.
-# ruff: noqa: N806, N815
-
 from __future__ import annotations
 
 from collections import Counter

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from murphy_agents import advantage
+from murphy_agents import advantage, balance
 from murphy_agents.algorithms import (
     Algorithm,
     grpo,
@@ -143,8 +143,8 @@ def _main() -> None:
         "naive, last turn": (naive(10), World()),
         "mars, population": (replace(mars, scale=advantage.standardize_population), World()),
         "mars, centred": (replace(mars, scale=advantage.centre), World()),
-        "mars, mean of groups": (replace(mars, balance=advantage.mean_of_groups), World()),
-        "mars, mean of turns": (replace(mars, balance=advantage.mean_of_turns), World()),
+        "mars, mean of groups": (replace(mars, balance=balance.mean_of_groups), World()),
+        "mars, mean of turns": (replace(mars, balance=balance.mean_of_turns), World()),
         "mars, IntraP 2": (murphy_mars((4, 4), intra_group(2)), World()),
         "mars, IntraP 2, keep": (
             murphy_mars((4, 4), intra_group(2, keep_descendants=True)),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import specs, tree
 
-from murphy_agents import advantage
+from murphy_agents import balance, peers
 from murphy_agents.advantage import centre, standardize, standardize_population
 from murphy_agents.algorithms import Algorithm, murphy_mars, naive
 from murphy_agents.credit import own_reward
@@ -146,16 +146,16 @@ def test_chain_without_a_final_verdict_is_left_out():
 
 def test_final_attempts_refuse_a_tree():
     with pytest.raises(ValueError, match="a node has 2 refinements; final_attempts takes chains"):
-        Algorithm((1, 2), own_reward, peers=advantage.final_attempts()).grade(
+        Algorithm((1, 2), own_reward, peers=peers.final_attempts()).grade(
             tree([(0.5, [1.0, 0.0])])
         )
 
 
 def test_unknown_readings_are_named():
     with pytest.raises(ValueError, match="solved_early is 'drop'"):
-        advantage.final_attempts(solved_early="drop")
+        peers.final_attempts(solved_early="drop")
     with pytest.raises(ValueError, match="train_turns is 'first'"):
-        advantage.final_attempts(train_turns="first")
+        peers.final_attempts(train_turns="first")
 
 
 def shuffled(seed, prompt_ids=(1, 2, 3)):
@@ -206,24 +206,24 @@ TWO_FAILED = [(0.0, [0.5, 1.0]), (0.5, [0.0, 0.0, 1.0]), 1.0]
 
 
 def test_sum_of_groups_is_definition_1():
-    root = balanced(advantage.sum_of_groups, TWO_FAILED)
+    root = balanced(balance.sum_of_groups, TWO_FAILED)
     assert totals(root) == pytest.approx([1, 1, 1])
 
 
 def test_mean_of_groups_weighs_the_problem_one():
-    root = balanced(advantage.mean_of_groups, TWO_FAILED)
+    root = balanced(balance.mean_of_groups, TWO_FAILED)
     assert totals(root) == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
 def test_mean_of_turns_weighs_the_turns_alike():
-    root = balanced(advantage.mean_of_turns, TWO_FAILED)
+    root = balanced(balance.mean_of_turns, TWO_FAILED)
     assert totals(root) == pytest.approx([1 / 2, 1 / 4, 1 / 4])
     # Within a group alike: 1/4 over three nodes.
     assert [n.weight for n in root.nodes[1].refinements.nodes] == pytest.approx([1 / 12] * 3)
 
 
 def test_mean_of_turns_counts_the_turns_reached():
-    root = balanced(advantage.mean_of_turns, [1.0, 0.0], turns=3)
+    root = balanced(balance.mean_of_turns, [1.0, 0.0], turns=3)
     assert totals(root) == [1.0]
 
 
@@ -233,13 +233,13 @@ def test_mean_of_turns_shares_between_the_turns_of_chains():
     Algorithm(
         (4, 1),
         own_reward,
-        peers=advantage.final_attempts(),
-        balance=advantage.mean_of_turns,
+        peers=peers.final_attempts(),
+        balance=balance.mean_of_turns,
     ).grade(root)
     assert [n.weight for n in walk(root)] == pytest.approx([1 / 2, 0, 0, 0] + [1 / 6] * 3)
 
 
-@pytest.mark.parametrize("balance", [advantage.mean_of_groups, advantage.mean_of_turns])
+@pytest.mark.parametrize("balance", [balance.mean_of_groups, balance.mean_of_turns])
 @given(specs(3))
 def test_balanced_problems_weigh_one_or_nothing(balance, spec):
     total = sum(n.weight for n in walk(balanced(balance, spec)))

@@ -25,7 +25,9 @@ from murphy_agents.tree import Group, Node, walk
         ({"hidden_share": 1.0}, "hidden_share is 1.0"),
         ({"prune": "intra_group"}, "prune_budget"),
         ({"prune_budget": 4}, "prune is 'keep_all'"),
-        ({"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"}, "not on grpo"),
+        ({"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"}, "grpo grows none"),
+        ({"prune": "intra_group", "prune_budget": 1}, "b is 1"),
+        ({"gamma": 1.5}, "gamma is 1.5"),
         ({"shuffle_credit": True, "algorithm": "grpo"}, "control of murphy_mars"),
         ({"balance": "turns", "loss_type": "dapo"}, "all tokens weigh alike"),
         ({"save_steps": -1}, "save_steps is -1"),
@@ -147,6 +149,9 @@ def test_words_become_pruning_scale_and_balance():
     config = TrainConfig(fanout=[2, 3], prune="intra_group", prune_budget=2)
     algorithm_of(config).grade(root)
     assert sum(node.pruned for node in walk(root)) == 1
+    config = TrainConfig(fanout=[2, 3], prune="inter_group", prune_budget=1, prune_alpha1=1.0)
+    algorithm_of(config).grade(root)
+    assert sum(node.pruned for node in walk(root)) == 0
     algorithm_of(TrainConfig(fanout=[2, 3], scale="center")).grade(root)
     # Credits of the second turn 1, 0, 0 with mean 1/3.
     assert root.nodes[1].refinements.nodes[0].advantage == pytest.approx(2 / 3)

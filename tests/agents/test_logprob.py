@@ -1,8 +1,5 @@
 """Log-probs of trained tokens: what padding, chunks and adapters must not change."""
 
-# Tensors end in their dimensions.
-# ruff: noqa: N806
-
 import copy
 import math
 

@@ -1,8 +1,5 @@
 """The loss: on hand-computed numbers, against Def. 1 in loops, against TRL's own code."""
 
-# Tensors end in their dimensions.
-# ruff: noqa: N806
-
 import math
 
 import pytest

@@ -33,10 +33,10 @@ def lines(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
-class Vowels(gym.Env):
-    """Not a coding task: the reward is the share of 'a' among the characters written."""
+class Letters(gym.Env):
+    """Not a coding task: the reward is the share of letters among the characters written."""
 
-    task_ids = ("vowels", "letters")
+    task_ids = ("one", "two")
 
     def __init__(self):
         self.observation_space = self.action_space = gym.spaces.Text(10_000)
@@ -53,7 +53,7 @@ class Vowels(gym.Env):
 
     def step(self, action):
         self.state = {**self.state, "said": [*self.state["said"], action[:5]]}
-        reward = action.count("a") / max(1, len(action))
+        reward = sum(char.isascii() and char.isalpha() for char in action) / max(1, len(action))
         observation, info = self._position(self.state)
         return observation, reward, False, len(self.state["said"]) == 2, info
 
@@ -70,10 +70,10 @@ def test_the_policy_gets_better(algorithm, tmp_path):
         learning_rate=2e-2,
         beta=0.0,
     )
-    history = train(config, make_env=Vowels).history
-    # About one character in a hundred is an 'a' at first.
-    assert history[0]["reward/turn_1"] < 0.1
-    assert history[-1]["reward/turn_1"] > 0.5
+    history = train(config, make_env=Letters).history
+    # About a quarter of the bytes that random weights draw are letters.
+    assert history[0]["reward/turn_1"] < 0.45
+    assert history[-1]["reward/turn_1"] > 0.8
 
 
 def test_files_of_a_run(tmp_path):
@@ -195,5 +195,3 @@ def test_global_random_state_is_left_alone(tmp_path):
     before = torch.get_rng_state()
     run(tmp_path / "run", max_steps=1)
     assert torch.equal(torch.get_rng_state(), before)
-
-

@@ -2,7 +2,7 @@
 
 from trees import tree
 
-from murphy_agents.tree import counted, credits, groups, num_turns, walk
+from murphy_agents.tree import counted, credits, groups, walk
 
 
 def test_groups_come_turn_by_turn():
@@ -15,11 +15,6 @@ def test_groups_come_turn_by_turn():
 def test_walk_visits_every_node_once_before_its_refinements():
     root = tree([(0.1, [(0.2, [0.3]), 0.4]), (0.5, [0.6])])
     assert [node.reward for node in walk(root)] == [0.1, 0.5, 0.2, 0.4, 0.6, 0.3]
-
-
-def test_num_turns_is_the_depth_reached():
-    assert num_turns(tree([0.5, 1.0])) == 1
-    assert num_turns(tree([0.5, (0.0, [(0.0, [1.0]), 0.0])])) == 3
 
 
 def test_a_node_without_credit_does_not_count():

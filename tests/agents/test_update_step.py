@@ -1,8 +1,5 @@
 """An update: what it changes, and all that must not change it."""
 
-# Tensors end in their dimensions.
-# ruff: noqa: N806
-
 import copy
 import dataclasses
 

@@ -44,13 +44,15 @@ def env(sandbox):
 def test_gymnasiums_checker_is_content(tasks, sandbox):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(CodeFeedbackEnv(tasks, sandbox=sandbox, render_mode="ansi"))
+        check_env(CodeFeedbackEnv(tasks, sandbox=sandbox), skip_render_check=True)
 
 
 def test_made_by_name_it_checks_and_its_spec_is_json():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = gym.make(ID, tasks="embedded", max_turns=3, sandbox={"workers": 2})
+        env = gym.make(
+            ID, tasks="embedded", max_turns=3, sandbox={"workers": 2}, render_mode="ansi"
+        )
         check_env(env.unwrapped)
         assert json.loads(env.spec.to_json())["kwargs"]["max_turns"] == 3
 
@@ -81,7 +83,8 @@ def test_feedback_leads_to_the_repair(env):
     assert info["results"][1]["actual"] == "2"
     assert "return 2" in observation
     assert "inc(5)" in info["feedback"]
-    assert info["feedback"] in observation
+    assert "got: 2" in info["feedback"]
+    assert "got: 2" in observation
     _, reward, terminated, truncated, _ = env.step(RIGHT)
     assert (reward, terminated, truncated) == (1.0, True, False)
     assert env.execution.passed == 2
@@ -173,9 +176,11 @@ class Forgetful(gym.Wrapper):
         observation, *rest, info = self.env.step(action)
         self.steps += 1
         last = {"role": "user", "content": f"step {self.steps}"}
-        return f"{observation}\n\nstep {self.steps}", *rest, info | {
-            "messages": [*info["messages"], last]
-        }
+        return (
+            f"{observation}\n\nstep {self.steps}",
+            *rest,
+            info | {"messages": [*info["messages"], last]},
+        )
 
 
 def test_check_branching_finds_state_outside_of_the_snapshot(env):
@@ -282,6 +287,12 @@ def test_stepping_too_early_or_too_late(env):
         env.step(RIGHT)
 
 
+def test_a_spec_with_task_objects_is_no_json():
+    env = gym.make(ID, tasks=[inc()])
+    with pytest.raises(TypeError, match="path of a"):
+        env.spec.to_json()
+
+
 @pytest.mark.parametrize("completion", [None, 3, b"def f(): pass", ["def f(): pass"]])
 def test_a_completion_must_be_text(completion, env):
     env.reset()
@@ -290,7 +301,7 @@ def test_a_completion_must_be_text(completion, env):
 
 
 def test_an_unknown_task_is_named_with_its_nearest(env):
-    with pytest.raises(ValueError, match="'ink'.*'inc'"):
+    with pytest.raises(ValueError, match=r"'ink'.*'inc'"):
         env.reset(options={"task_id": "ink"})
 
 
@@ -316,11 +327,3 @@ def test_unusable_snapshots_are_refused(env, sandbox):
 def test_an_unknown_option_is_refused(env):
     with pytest.raises(ValueError, match="'taskid'"):
         env.reset(options={"taskid": "inc"})
-
-
-@pytest.mark.parametrize("source", ["train", "selection", "test"])
-def test_every_embedded_reference_scores_one(source, sandbox):
-    env = CodeFeedbackEnv(f"embedded:{source}", sandbox=sandbox)
-    for task in env._tasks.values():
-        env.reset(options={"task_id": task.task_id})
-        assert env.step(f"<output>{task.reference}</output>")[1:3] == (1.0, True), task.task_id

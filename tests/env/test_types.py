@@ -47,7 +47,7 @@ def test_a_task_refuses(changes, named):
     ],
 )
 def test_a_unit_test_refuses(arguments):
-    with pytest.raises(ValueError, match="UnitTest|neither"):
+    with pytest.raises(ValueError, match=r"UnitTest|neither"):
         UnitTest(**arguments)
 
 

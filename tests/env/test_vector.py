@@ -44,7 +44,7 @@ def test_made_by_name():
 
 def test_equals_single_environments(make, sandbox):
     envs = make()
-    observations, infos = envs.reset(seed=7)
+    observations, _ = envs.reset(seed=7)
     single = [CodeFeedbackEnv(TASKS, sandbox=sandbox) for _ in range(3)]
     first = [env.reset(seed=7 + i) for i, env in enumerate(single)]
     assert observations == tuple(o for o, _ in first)
@@ -63,7 +63,7 @@ def test_next_step_spends_a_step_on_the_reset(make):
     _, rewards, terminated, _, _ = envs.step((RIGHT, WRONG, WRONG))
     assert rewards.tolist() == [1, 0, 0]
     assert terminated.tolist() == [True, False, False]
-    observations, rewards, terminated, truncated, infos = envs.step((RIGHT, RIGHT, WRONG))
+    _, rewards, terminated, truncated, infos = envs.step((RIGHT, RIGHT, WRONG))
     # The first begins anew whatever its action was; the third has used its two turns.
     assert rewards.tolist() == [0, 1, 0]
     assert (terminated | truncated).tolist() == [False, True, True]
@@ -96,7 +96,7 @@ def test_disabled_asks_for_a_masked_reset(make):
 
 def test_a_masked_reset_leaves_the_others_alone(make):
     envs = make(autoreset_mode="Disabled")
-    before, _ = envs.reset(options=NAMED)
+    envs.reset(options=NAMED)
     envs.step((WRONG, WRONG, WRONG))
     observations, infos = envs.reset(options={"reset_mask": np.array([False, True, False])})
     assert infos["_task_id"].tolist() == [False, True, False]

@@ -18,6 +18,7 @@ from .child import FRAME_LENGTH, MAX_FRAME_BYTES
 from .wire import Closed
 
 LEAST_WAIT_S = 0.002
+_MOST_BYTES = FRAME_LENGTH.size + MAX_FRAME_BYTES
 _PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of another process, as clock_getcpuclockid(3) numbers it
 
 
@@ -121,14 +122,17 @@ class Running:
 
     def _frame_bytes(self) -> int:
         """Size of the complete frame at hand, its length field included; 0 if there is none."""
+        size = self._announced_bytes()
+        return size if size <= min(len(self._received), _MOST_BYTES) else 0
+
+    def _announced_bytes(self) -> int:
         if len(self._received) < FRAME_LENGTH.size:
             return 0
-        size = FRAME_LENGTH.size + int(FRAME_LENGTH.unpack_from(self._received)[0])
-        return size if size <= len(self._received) else 0
+        return FRAME_LENGTH.size + int(FRAME_LENGTH.unpack_from(self._received)[0])
 
     def _read_channel(self) -> bool:
         """Take what was answered; whether the channel is at its end or was filled with nonsense."""
-        while len(self._received) <= 2 * MAX_FRAME_BYTES:
+        while len(self._received) <= 2 * _MOST_BYTES and self._announced_bytes() <= _MOST_BYTES:
             try:
                 data = self._channel.recv(1 << 16)
             except BlockingIOError:

@@ -4,13 +4,18 @@
 environment of our own making keep the user's folders and settings out as well.
 """
 
-if __name__ == "__main__":
-    import importlib
-    import os
-    import sys
+import importlib
+import sys
+from pathlib import Path
 
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+def main() -> None:
+    """Serve, from this folder as a package of its own; the packages around it are never run."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     serve = importlib.import_module("inside.serve")
     del sys.path[0]
     serve.main()
-    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

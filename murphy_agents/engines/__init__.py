@@ -1,0 +1,1 @@
+"""Generators behind one protocol: each is imported from its own module."""

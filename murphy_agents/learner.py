@@ -1,0 +1,75 @@
+"""The learning half of the loop: a policy, its optimizer, and what a step of graded trees does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from murphy_agents import checkpoint
+from murphy_agents.config import TrainConfig, steps_of
+from murphy_agents.policy import Policy, make_optimizer
+from murphy_agents.tree import Group
+from murphy_agents.update import UpdateSettings, make_batch, normaliser_named, update
+
+
+@dataclass
+class Learner:
+    """Everything that a step changes."""
+
+    config: TrainConfig
+    policy: Policy
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    num_steps: int
+    """Steps of the whole run."""
+
+    @classmethod
+    def start(cls, config: TrainConfig, policy: Policy, num_tasks: int) -> Learner:
+        """A learner at the beginning of a run over that many tasks."""
+        num_steps = steps_of(config, num_tasks)
+        optimizer, scheduler = make_optimizer(
+            policy,
+            learning_rate=config.learning_rate,
+            num_steps=num_steps * config.num_iterations,
+            weight_decay=config.weight_decay,
+            num_warmup_steps=config.warmup_steps,
+        )
+        return cls(config, policy, optimizer, scheduler, num_steps)
+
+    def learn(self, roots: Sequence[Group]) -> dict[str, float]:
+        """Update the policy on graded trees, one per problem; figures as `update` gives them."""
+        started = time.perf_counter()
+        config = self.config
+        batch = make_batch(
+            roots,
+            normaliser_named(config.loss_type, config.max_completion_length),
+            mask_truncated=config.mask_truncated_completions,
+        )
+        settings = UpdateSettings(
+            temperature=config.temperature,
+            epsilon=config.epsilon,
+            beta=config.beta,
+            max_grad_norm=config.max_grad_norm,
+            num_iterations=config.num_iterations,
+            token_budget=config.max_tokens_per_forward,
+        )
+        learning_rate = float(self.scheduler.get_last_lr()[0])
+        metrics = update(self.policy, batch, self.optimizer, settings, self.scheduler)
+        seconds = time.perf_counter() - started
+        return {**metrics, "learning_rate": learning_rate, "seconds/update": seconds}
+
+    def save(self, folder: Path, step: int) -> None:
+        """Model and tokenizer in Hugging Face layout, optimizer and scheduler beside them."""
+
+        def fill(into: Path) -> None:
+            self.policy.save(into)
+            torch.save(self.optimizer.state_dict(), into / "optimizer.pt")
+            torch.save(self.scheduler.state_dict(), into / "scheduler.pt")
+
+        checkpoint.save(folder, fill, {"step": step})
