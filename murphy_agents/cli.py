@@ -49,7 +49,8 @@ def _train(arguments: Sequence[str]) -> int:
 
     from murphy_agents.training import train
 
-    disable_progress_bar()  # of writing files; the run shows its own
+    # Of writing files; the run shows its own.
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     train(config)
     return 0
 
@@ -63,7 +64,8 @@ def read_config(arguments: Sequence[str]) -> Any:
     """
     from transformers import HfArgumentParser
 
-    from murphy_agents.config import TrainConfig, check_names
+    from murphy_agents.config import TrainConfig
+    from murphy_agents.settings import check_names
 
     arguments = list(arguments)
     values: dict[str, Any] = {}
@@ -74,8 +76,8 @@ def read_config(arguments: Sequence[str]) -> Any:
         values = _yaml(Path(arguments[at + 1]))
         del arguments[at : at + 2]
     flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
-    check_names(values)
-    check_names({flag: None for flag in flags if flag != "help"})
+    check_names(TrainConfig, values)
+    check_names(TrainConfig, [flag for flag in flags if flag != "help"])
     described: Any = TrainConfig  # the library's own bound on it does not admit any dataclass
     parser = HfArgumentParser(described, prog="murphy train", allow_abbrev=False)
     given, unknown = parser.parse_known_args(arguments)

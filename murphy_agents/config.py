@@ -8,13 +8,12 @@ work is done.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from murphy_agents import advantage, algorithms, balance, prune
+from murphy_agents.settings import check_names, check_types
 
 
 def _field(default: Any, about: str) -> Any:
@@ -128,26 +127,14 @@ class TrainConfig:
     save_steps: int = _field(50, "steps between checkpoints; 0: only the final model")
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            value = _typed(field.name, getattr(self, field.name), hints[field.name])
-            setattr(self, field.name, value)
+        check_types(self)
         _check_ranges(self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From the keys of a YAML file; an unknown key is an error that names the nearest one."""
-        check_names(values)
+        check_names(cls, values)
         return cls(**values)
-
-
-def check_names(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for a name that is no field, and say which field is nearest."""
-    names = [field.name for field in dataclasses.fields(TrainConfig)]
-    for name in values:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-            raise ValueError(f"{name!r} is no setting of murphy train; the nearest is {near!r}")
 
 
 def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
@@ -198,34 +185,6 @@ _BALANCES: dict[str, balance.Balance] = {
     "turns": balance.mean_of_turns,
     "groups": balance.mean_of_groups,
 }
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the field's type, or a ValueError that says what was expected."""
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    for option in options:
-        if get_origin(option) is Literal:
-            if value in get_args(option):
-                return value
-        elif get_origin(option) is list:
-            if isinstance(value, list | tuple) and all(type(item) is int for item in value):
-                return list(value)
-        elif option is float and not isinstance(value, bool):
-            # YAML reads 1e-6 as a string.
-            try:
-                return float(value)
-            except (TypeError, ValueError):
-                continue
-        elif type(value) is option:
-            return value
-    raise ValueError(f"{name} is {value!r}; expected {_said(hint)}")
-
-
-def _said(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        near = ", ".join(repr(choice) for choice in get_args(hint))
-        return f"one of {near}"
-    return str(getattr(hint, "__name__", hint)).replace("NoneType", "None")
 
 
 def _check_ranges(config: TrainConfig) -> None:

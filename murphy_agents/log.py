@@ -7,20 +7,16 @@ settings write the same bytes. `metrics.jsonl` has one line per step, seconds in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from murphy_agents.metrics import Metrics, records, rollout_metrics
 from murphy_agents.rollout import Rollout
-from murphy_agents.tree import Group, Node, groups, walk
-
-Metrics = dict[str, float]
 
 
 class RunLog:
@@ -33,7 +29,7 @@ class RunLog:
         self._folder = folder
         self._num_steps = num_steps
         self._bar = Progress(
-            TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(),
+            TextColumn("step"), MofNCompleteColumn(), BarColumn(12), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=self._console,
         )  # fmt: skip
         self._task = self._bar.add_task("first rollout ...", total=num_steps)
@@ -109,80 +105,6 @@ class RunLog:
                 "model with random weights solves nothing. Start from a model that sometimes does."
             )
         return "\n".join([*lines, f"written to {self._folder}"])
-
-
-def records(step: int, rollout: Rollout) -> Iterator[dict[str, Any]]:
-    """One JSON object per node of the rollout, problem by problem, parents first."""
-    for problem, (task_id, root) in enumerate(zip(rollout.task_ids, rollout.roots, strict=True)):
-        for group, path in _paths(root, ()):
-            for i, node in enumerate(group.nodes):
-                yield {
-                    "step": step,
-                    "problem": problem,
-                    "task_id": task_id,
-                    "turn": group.turn,
-                    "path": [*path, i],
-                    "prompt_ids": list(group.prompt_ids),
-                    **_record(node),
-                }
-
-
-def rollout_metrics(rollout: Rollout) -> Metrics:
-    """Figures of graded trees: counts, mean rewards by turn, and how much signal they hold."""
-    nodes = [node for root in rollout.roots for node in walk(root)]
-    trees = [[node for node in walk(root) if node.reward is not None] for root in rollout.roots]
-    all_groups = [group for root in rollout.roots for group in groups(root) if group.nodes]
-    by_turn: dict[int, list[float]] = {}
-    for group in all_groups:
-        rewards = [node.reward for node in group.nodes if node.reward is not None]
-        by_turn.setdefault(group.turn, []).extend(rewards)
-    lengths = [len(node.completion_ids) for node in nodes]
-    return {
-        "num_problems": len(rollout.roots),
-        "num_generations": rollout.num_generations,
-        "num_groups": len(all_groups),
-        "num_zero_signal_groups": sum(_no_signal(group) for group in all_groups),
-        "num_overflows": rollout.num_overflows,
-        "num_infra_errors": rollout.num_infra_errors,
-        **{f"reward/turn_{turn}": mean(rewards) for turn, rewards in sorted(by_turn.items())},
-        "reward/best": mean([max(node.reward or 0.0 for node in t) for t in trees if t]),
-        "completions/mean_length": mean(lengths),
-        "completions/clipped_ratio": mean([node.finish_reason == "length" for node in nodes]),
-        "seconds/generation": rollout.generation_s,
-        "seconds/execution": rollout.execution_s,
-    }
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
-    return fmean(values) if values else 0.0
-
-
-def _no_signal(group: Group) -> bool:
-    return all(node.advantage == 0 for node in group.nodes)
-
-
-def _paths(group: Group, path: tuple[int, ...]) -> Iterator[tuple[Group, tuple[int, ...]]]:
-    yield group, path
-    for i, node in enumerate(group.nodes):
-        if node.refinements is not None:
-            yield from _paths(node.refinements, (*path, i))
-
-
-def _record(node: Node) -> dict[str, Any]:
-    return {
-        "completion_ids": list(node.completion_ids),
-        "completion": node.completion,
-        "finish_reason": node.finish_reason,
-        "code": node.info.get("code"),
-        "pass_rate": node.info.get("pass_rate"),
-        "feedback": node.info.get("feedback", node.info.get("infra_error")),
-        "reward": node.reward,
-        "credit": node.credit,
-        "advantage": node.advantage,
-        "weight": node.weight,
-        "pruned": node.pruned,
-    }
 
 
 def _line(metrics: Mapping[str, float]) -> str:

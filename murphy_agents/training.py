@@ -16,7 +16,8 @@ from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig, algorithm_of
 from murphy_agents.learner import Learner
 from murphy_agents.lease import EnvPool, MakeEnv
-from murphy_agents.log import Metrics, RunLog
+from murphy_agents.log import RunLog
+from murphy_agents.metrics import Metrics
 from murphy_agents.wiring import batches, load_policy, make_env_of, make_sampler
 from murphy_env import Task
 
@@ -66,4 +67,4 @@ def train(
                 if config.save_steps and step % config.save_steps == 0 and step < learner.num_steps:
                     learner.save(folder / f"checkpoint-{step}", step)
             learner.save(folder / "final", learner.num_steps)
-            return TrainResult(folder / "final", log.history, log.finish())
+    return TrainResult(folder / "final", log.history, log.finish())

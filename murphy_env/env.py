@@ -7,9 +7,7 @@ This module knows neither models nor token ids.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -19,6 +17,8 @@ from gymnasium.error import ResetNeeded
 from murphy_env import prompts as prompting
 from murphy_env import sources
 from murphy_env.extraction import extract_code
+from murphy_env.hidden import withhold
+from murphy_env.rendering import episode_text
 from murphy_env.sandbox import Sandbox, shared_sandbox
 from murphy_env.spaces import Unicode
 from murphy_env.types import Attempt, Episode, Execution, Task
@@ -145,7 +145,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         """The episode as text (`render_mode="ansi"`)."""
         if self.render_mode is None or self.episode is None:
             return None
-        return transcript_text(self.episode)
+        return episode_text(self.episode)
 
     def _begin(self, options: Mapping[str, Any]) -> Episode:
         for name in options:
@@ -223,42 +223,6 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         if self._reward == "pass_rate":
             return last
         return max(0.0, last - max(before, default=0.0))
-
-
-def withhold(task: Task, share: float) -> Task:
-    """The task with that share of its visible, scored tests made invisible.
-
-    Which ones depends on the tests alone, so every environment withholds the same. At least one
-    test stays visible, so a task with a single test keeps it.
-    """
-    visible = [i for i, test in enumerate(task.tests) if test.visible]
-    scored = [i for i in visible if task.tests[i].scored]
-    count = min(round(share * len(visible)), len(scored), len(visible) - 1)
-    if count <= 0:
-        return task
-    salted = {i: hashlib.sha256(f"{i} {task.tests[i]}".encode()).hexdigest() for i in scored}
-    hidden = set(sorted(scored, key=salted.__getitem__)[:count])
-    tests = tuple(
-        dataclasses.replace(test, visible=False) if i in hidden else test
-        for i, test in enumerate(task.tests)
-    )
-    return dataclasses.replace(task, tests=tests)
-
-
-def transcript_text(episode: Episode) -> str:
-    """An episode for a person to read: the problem, then each attempt and what became of it."""
-    lines = [f"{episode.task.task_id}", episode.task.prompt.rstrip()]
-    for number, attempt in enumerate(episode.attempts, 1):
-        passed = sum(result.passed for result in attempt.results)
-        lines += [
-            f"--- attempt {number}: {passed}/{len(attempt.results)} visible tests passed, "
-            f"pass rate {attempt.pass_rate:.2f}",
-            (attempt.code if attempt.code is not None else "(no code found)").rstrip(),
-        ]
-        for result in attempt.results:
-            told = result.error or (result.actual is not None and f"got {result.actual}") or ""
-            lines.append(f"  {result.status}: {result.test.name or result.test.source} {told}")
-    return "\n".join(lines)
 
 
 def _load(tasks: str | Sequence[Task]) -> Sequence[Task]:

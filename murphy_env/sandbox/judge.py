@@ -126,11 +126,12 @@ def _judge_value(case: _Case, halves: Split, frame: dict[str, Any]) -> UnitResul
     if "value" not in frame:
         raise Malformed("a frame without a value")
     value = frame["value"]
+    shown = clean(show(value), case.scratch)
     try:
         passed = holds(halves, value, case.task.compare)
     except Incomparable as error:
-        return case.result(Status.ERROR, show(value), f"TypeError: {error}")
-    return case.result(Status.PASSED if passed else Status.FAILED, show(value))
+        return case.result(Status.ERROR, shown, f"TypeError: {error}")
+    return case.result(Status.PASSED if passed else Status.FAILED, shown)
 
 
 def _judge_output(case: _Case) -> UnitResult:

@@ -103,8 +103,9 @@ def _environment(scratch: str) -> dict[str, str]:
 
 
 def _readable(packages: list[str]) -> list[str]:
-    """Python, its packages, and what their shared libraries need; no home, no project, no /etc."""
+    """Python, its packages, and what their shared libraries need; no home, no project."""
     base = os.path.join(sys.base_prefix, "lib")
     python = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
     system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache"]
-    return [*python, base, *packages, *system, "/dev/urandom", "/dev/random", "/dev/zero"]
+    files = ["/etc/mime.types", "/dev/urandom", "/dev/random", "/dev/zero"]
+    return [*python, base, *packages, *system, *files]

@@ -17,7 +17,7 @@ from murphy_env import (
     UnitTest,
     check_branching,
 )
-from murphy_env.env import withhold
+from murphy_env.hidden import withhold
 from murphy_env.types import Execution, UnitResult
 
 ID = "murphy_env:murphy/CodeFeedback-v0"

@@ -330,6 +330,19 @@ def test_one_execution_leaves_nothing_to_the_next(sandbox):
     assert [sandbox.run(task, code + f"# {i}").reward for i in range(6)] == [1.0] * 6
 
 
+def test_a_fresh_process_starts_in_an_empty_folder(sandbox):
+    code = """
+        import os
+        found = os.listdir(".")
+        open("left", "w").close()
+        def f(x):
+            if x == 1: os._exit(1)
+            return found
+    """
+    execution = sandbox.run(task_of("assert f(1) == []", "assert f(2) == []"), _dedent(code))
+    assert statuses(execution) == ["killed", "passed"]
+
+
 def test_equal_pairs_are_executed_once():
     with Sandbox(workers=2) as room:
         task, other = task_of("assert f() == 1"), task_of("assert f() == 2")

@@ -193,7 +193,10 @@ def test_a_file_has_a_largest_size(sandbox):
 
 
 def test_nothing_of_ours_can_be_imported(sandbox):
-    code = "import sys\ndef solve(n): return [m for m in sys.modules if 'murphy' in m or 'inside' in m]"
+    code = (
+        "import sys\ndef solve(n):\n"
+        "    return [name for name in sys.modules if 'murphy' in name or 'inside' in name]"
+    )
     task = Task("import", "", ["assert solve(1) == []"], limits=LIMITS)
     assert sandbox.run(task, code).reward == 1.0
 

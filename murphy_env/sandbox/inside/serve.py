@@ -13,9 +13,7 @@ import importlib.util
 import os
 import shutil
 import socket
-import stat
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from . import wire
@@ -43,21 +41,20 @@ def main() -> None:
             wire.send(link, {"unavailable": f"{type(error).__name__}: {error}"})
             return
         wire.send(link, {"ready": True})
-        _serve(link, supervisor, plan["scratch"])
+        _serve(link, supervisor)
     except wire.Closed:
         shutil.rmtree(plan["scratch"], ignore_errors=True)
 
 
-def _serve(link: socket.socket, supervisor: Supervisor, scratch: str) -> None:
+def _serve(link: socket.socket, supervisor: Supervisor) -> None:
     while True:
         request, _ = wire.receive(link)
         try:
-            outcomes, blobs = supervisor.execute(request)
+            reply, blobs = supervisor.execute(request)
         except (Unconfined, OSError) as error:
             wire.send(link, {"broken": f"{type(error).__name__}: {error}"})
             continue
-        # A folder that cannot be emptied would carry news from one program to the next.
-        wire.send(link, {"outcomes": outcomes, "clean": empty(scratch)}, blobs)
+        wire.send(link, reply, blobs)
 
 
 def _ready(plan: dict[str, Any], link_fd: int) -> Supervisor:
@@ -88,21 +85,3 @@ def _moved_up(fd: int) -> int:
     os.dup2(null, fd)
     os.close(null)
     return moved
-
-
-def empty(folder: str) -> bool:
-    """Remove all that a program left in its folder; whether nothing is left."""
-
-    def insist(remove: Callable[..., Any], path: str, _: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), stat.S_IRWXU)
-            remove(path)
-
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, onerror=insist)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
-    return not os.listdir(folder)

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import child
 from .confine import Confinement
+from .folder import empty
 from .running import Running
 
 
@@ -36,11 +37,14 @@ class Supervisor:
         self._scratch = scratch
         self._confinement = confinement
 
-    def execute(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """One outcome and two byte strings (frame, standard output) for each test.
+    def execute(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """The reply, and two byte strings (frame, standard output) for each test.
 
-        An outcome's "end" is "frame", "timeout", "died" (with "exit", as `waitpid` tells it) or
-        "not_run"; "dropped" counts bytes of output that were thrown away.
+        Returns:
+            `{"outcomes": [...], "clean": bool}`: an outcome for each test, and whether the scratch
+            folder could be emptied; if not, it would carry news from one program to the next. An
+            outcome's "end" is "frame", "timeout", "died" (with "exit", its code or minus its
+            signal) or "not_run"; "dropped" counts bytes of output that were thrown away.
 
         Raises:
             Unconfined: a child could not be prepared.
@@ -48,12 +52,14 @@ class Supervisor:
             wire.Closed: the trusted side is gone.
         """
         deadline = time.monotonic() + request["limits"]["total_wall_s"]
-        total = len(request["tests"])
+        total, clean = len(request["tests"]), True
         ends: list[tuple[dict[str, Any], bytes, bytes]] = []
         while len(ends) < total and time.monotonic() < deadline:
             ends += self._one_child(request, len(ends), deadline)
+            clean = empty(self._scratch) and clean
         ends += [({"end": "not_run"}, b"", b"")] * (total - len(ends))
-        return [end[0] for end in ends], [blob for end in ends for blob in end[1:]]
+        reply = {"outcomes": [end[0] for end in ends], "clean": clean}
+        return reply, [blob for end in ends for blob in end[1:]]
 
     def _one_child(
         self, request: dict[str, Any], first: int, deadline: float

@@ -1,0 +1,54 @@
+"""Checks a dataclass of settings against its own annotations, for values from files and flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def check_types(settings: Any) -> None:
+    """Bring every field to its annotated type, in place, or raise ValueError."""
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value = _typed(field.name, getattr(settings, field.name), hints[field.name])
+        setattr(settings, field.name, value)
+
+
+def check_names(settings: type[Any], names: Iterable[str]) -> None:
+    """Raise ValueError for a name that is no field, and say which field is nearest."""
+    known = [field.name for field in dataclasses.fields(settings)]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"{name!r} is no setting of murphy train; the nearest is {near!r}")
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the field's type, or a ValueError that says what was expected."""
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for option in options:
+        if get_origin(option) is Literal:
+            if value in get_args(option):
+                return value
+        elif get_origin(option) is list:
+            if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+                return list(value)
+        elif option is float and not isinstance(value, bool):
+            # YAML reads 1e-6 as a string.
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                continue
+        elif type(value) is option:
+            return value
+    raise ValueError(f"{name} is {value!r}; expected {_said(hint)}")
+
+
+def _said(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        near = ", ".join(repr(choice) for choice in get_args(hint))
+        return f"one of {near}"
+    return str(getattr(hint, "__name__", hint)).replace("NoneType", "None")
