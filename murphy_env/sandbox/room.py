@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from murphy_env.sandbox.judge import infra_error, judge
-from murphy_env.sandbox.levels import check_level
+from murphy_env.sandbox.levels import SandboxUnavailableError, check_level
 from murphy_env.sandbox.pool import Pool, PoolClosed
 from murphy_env.sandbox.probe import open_pool
 from murphy_env.sandbox.request import make_request
@@ -182,7 +182,7 @@ class Sandbox:
 
         try:
             return self._pool.run(request, read)
-        except WorkerBroken as error:
+        except (WorkerBroken, SandboxUnavailableError) as error:
             return infra_error(task, self.level, str(error))
 
     def _settle(self, key: tuple[str, str], execution: Execution | None) -> None:

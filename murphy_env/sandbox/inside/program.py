@@ -38,8 +38,8 @@ class Program:
 
     def load(self) -> dict[str, Any]:
         """Run the program's top level; a failure is kept and reported by every test."""
-        self._failure = self._guarded(self._load)
-        self._failure = self._failure if "error" in self._failure else None
+        frame = self._guarded(self._load)
+        self._failure = frame if "error" in frame else None
         return {}
 
     def test(self, test: dict[str, Any]) -> dict[str, Any]:
