@@ -1,0 +1,1 @@
+"""One module a question, run as `python -m benchmarks.NAME`; imported by nothing."""
