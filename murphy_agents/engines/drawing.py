@@ -68,6 +68,8 @@ def draw(logits_RV: Tensor, uniform_R: Tensor, rule: Rule) -> tuple[Tensor, Tens
     # Rounding must not lead past the last token that has any probability.
     below_R = torch.minimum(uniform_R * mass_R, torch.nextafter(mass_R, torch.zeros_like(mass_R)))
     ids_R = torch.searchsorted(cdf_RV, below_R[:, None], right=True).squeeze(-1)
+    # Logits that are no numbers lead past the end; the log-prob then tells of them.
+    ids_R = ids_R.clamp(max=logits_RV.shape[-1] - 1)
     if rule.any_greedy:
         ids_R = torch.where(greedy_R, logits_RV.argmax(-1), ids_R)
     score_R = scores_RV.gather(-1, ids_R[:, None]).squeeze(-1)

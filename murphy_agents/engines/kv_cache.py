@@ -25,6 +25,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # the librar
     # The library has these optional, None until the first ids are read.
     keys: Any
     values: Any
+    _key_store: Tensor
+    _value_store: Tensor
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any

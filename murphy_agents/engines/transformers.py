@@ -62,7 +62,8 @@ class TransformersEngine:
         max_prefill_tokens: prompt ids read in one forward, padding included.
 
     Raises:
-        ValueError: the model has layers whose state cannot be shared and trimmed by columns.
+        ValueError: the model has layers whose state cannot be shared and trimmed by columns, or
+            its attention has no finite mask for padding.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class TransformersEngine:
         max_prefill_tokens: int = 1 << 13,
     ) -> None:
         _check_layers(model.config)
+        _check_attention(model)
         self.context_length: int = context_length or model.config.max_position_embeddings
         self.stats = EngineStats()
         self._model = model
@@ -173,4 +175,13 @@ def _check_layers(config: Any) -> None:
         raise ValueError(
             f"the model has layers of the kinds {sorted(kinds)}, whose cache is not one column for "
             "each id; sample from it with the vLLM engine"
+        )
+
+
+def _check_attention(model: Any) -> None:
+    # Its softmax is in float32, where the smallest float64, which masks padding, is -inf.
+    if model.dtype == torch.float64 and model.config._attn_implementation == "eager":
+        raise ValueError(
+            "the model is float64 with attn_implementation='eager', which gives NaN for padded "
+            "prompts; load it with attn_implementation='sdpa'"
         )

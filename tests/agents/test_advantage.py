@@ -146,9 +146,7 @@ def test_chain_without_a_final_verdict_is_left_out():
 
 def test_final_attempts_refuse_a_tree():
     with pytest.raises(ValueError, match="a node has 2 refinements; final_attempts takes chains"):
-        Algorithm((1, 2), own_reward, peers=peers.final_attempts()).grade(
-            tree([(0.5, [1.0, 0.0])])
-        )
+        Algorithm((1, 2), own_reward, peers=peers.final_attempts()).grade(tree([(0.5, [1.0, 0.0])]))
 
 
 def test_unknown_readings_are_named():

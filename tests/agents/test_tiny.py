@@ -76,7 +76,7 @@ def test_a_saved_policy_is_read_by_the_library(tmp_path, kind):
 
 @pytest.mark.parametrize(("kind", "width"), [("gpt2", 64), ("qwen3", 60)])
 def test_unknown_kinds_and_odd_widths_are_refused(kind, width):
-    with pytest.raises(ValueError, match="choose one of|multiple of 32"):
+    with pytest.raises(ValueError, match=r"choose one of|multiple of 32"):
         make_model(kind, make_tokenizer(TEXTS), hidden_size=width)
 
 

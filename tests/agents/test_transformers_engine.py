@@ -103,9 +103,15 @@ def test_sliding_windows_keep_their_meaning():
 
 
 def test_eager_attention_says_the_same():
-    model = sharp_model(attn_implementation="eager")
+    model = sharp_model(dtype=torch.float32, attn_implementation="eager")
     assert model.config._attn_implementation == "eager"
     agrees_with_naive(model, drained(TransformersEngine(model, CODEC), MIXED), MIXED)
+
+
+def test_eager_attention_in_float64_is_refused():
+    model = sharp_model(attn_implementation="eager")
+    with pytest.raises(ValueError, match="attn_implementation='sdpa'"):
+        TransformersEngine(model, CODEC)
 
 
 def test_samples_that_join_later_say_the_same():
