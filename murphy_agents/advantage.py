@@ -19,7 +19,7 @@ Peers = Callable[[Group], list[ComparisonSet]]
 """root -> comparison sets. A trained node weighs 1 / number of nodes compared in its set."""
 
 
-def centre(credits: Sequence[float]) -> list[float]:
+def center(credits: Sequence[float]) -> list[float]:
     """A = c - mean c (arXiv 2503.20783)."""
     if math.isclose(min(credits), max(credits), rel_tol=1e-9, abs_tol=1e-12):
         return [0.0] * len(credits)
@@ -29,9 +29,9 @@ def centre(credits: Sequence[float]) -> list[float]:
 
 def standardize(credits: Sequence[float], ddof: int = 1) -> list[float]:
     """A = (c - mean c) / (std c + 1e-4), the sample's std, as in TRL 0.19.1 (paper, section 4)."""
-    centred = centre(credits)
-    std = math.sqrt(math.fsum(a * a for a in centred) / max(1, len(centred) - ddof))
-    return [a / (std + 1e-4) for a in centred]
+    centered = center(credits)
+    std = math.sqrt(math.fsum(a * a for a in centered) / max(1, len(centered) - ddof))
+    return [a / (std + 1e-4) for a in centered]
 
 
 def standardize_population(credits: Sequence[float]) -> list[float]:

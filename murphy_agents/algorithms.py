@@ -8,7 +8,7 @@
 | `naive`               | (G, 1, ...) | own_reward         | keep_all | final_attempts |
 | `tree_without_credit` | (G, G, ...) | own_reward         | any      | siblings       |
 
-Any part can be swapped: `dataclasses.replace(murphy_mars(), scale=advantage.centre)`. With one turn
+Any part can be swapped: `dataclasses.replace(murphy_mars(), scale=advantage.center)`. With one turn
 every one of them is GRPO.
 """
 
@@ -54,6 +54,8 @@ class Algorithm:
 
     def __post_init__(self) -> None:
         fixed = self.expand if isinstance(self.expand, tuple) else (1,) * self.turns
+        if not isinstance(self.expand, tuple) and not callable(self.expand):
+            raise TypeError(f"expand is {self.expand!r}; give a tuple of counts, or a function")
         if not fixed or min(fixed) < 1:
             raise ValueError(f"expand {self.expand}, turns {self.turns}; each turn needs 1 or more")
         if self.turns not in (0, len(fixed)):

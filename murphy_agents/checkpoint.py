@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import shutil
@@ -10,24 +11,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 
 
 def refuse_used(config: TrainConfig) -> None:
-    """Raise FileExistsError where the folder holds a run and `overwrite_output_dir` is not set."""
-    if (Path(config.output_dir) / "metrics.jsonl").exists() and not config.overwrite_output_dir:
+    """Refuse a folder whose models or logs the run would replace, unless it is told to.
+
+    Raises:
+        FileExistsError: the folder holds a run, or part of one.
+        ValueError: the model to train lies in what would be replaced.
+    """
+    old = _old(Path(config.output_dir))
+    if old and not config.overwrite_output_dir:
         raise FileExistsError(
-            f"output_dir {config.output_dir!r} holds a run already; choose another folder, or "
-            "set overwrite_output_dir to replace it"
+            f"output_dir {config.output_dir!r} holds {old[0].name} of an earlier run; choose "
+            "another folder, or set overwrite_output_dir to replace it"
+        )
+    model = Path(config.model).absolute()
+    if any(path.absolute() in (model, *model.parents) for path in old):
+        raise ValueError(
+            f"model {config.model!r} lies in output_dir {config.output_dir!r} and would be "
+            "deleted; write into another folder"
         )
 
 
-def claim(config: TrainConfig) -> Path:
-    """Make the run's folder, free of an earlier run's models, and write the settings into it."""
+def claim(config: TrainConfig, algorithm: Algorithm) -> Path:
+    """Make the run's folder, free of an earlier run's files, and write into it what is run.
+
+    Call `refuse_used` first.
+    """
     folder = Path(config.output_dir)
-    for old in [*folder.glob("checkpoint-*"), folder / "final"]:
-        shutil.rmtree(old, ignore_errors=True)
+    for path in _old(folder):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "algorithm.txt", describe(algorithm) + "\n")
     write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
     return folder
 
@@ -54,3 +72,26 @@ def write_atomically(path: Path, text: str) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
+
+
+def _old(folder: Path) -> list[Path]:
+    """What an earlier run left there and a new one would write."""
+    names = ("metrics.jsonl", "rollouts.jsonl", "final")
+    left = [folder / name for name in names] + sorted(folder.glob("checkpoint-*"))
+    return [path for path in left if path.exists()]
+
+
+def describe(algorithm: Algorithm) -> str:
+    """An algorithm's parts by name, with what their makers were given."""
+    return "\n".join(
+        f"{field.name}: {_named(getattr(algorithm, field.name))}"
+        for field in dataclasses.fields(algorithm)
+    )
+
+
+def _named(part: Any) -> str:
+    if not callable(part):
+        return str(part)
+    given = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
+    told = {name: value for name, value in given.items() if not callable(value)}
+    return f"{part.__module__}.{part.__qualname__} {told or ''}".rstrip()

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"murphy {name} needs {error.name}; install it with: pip install 'murphy-rl[train]'",
             file=sys.stderr,
         )
+    except KeyboardInterrupt:
+        print(f"murphy {name}: stopped; what was written so far stays", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"murphy {name}: {error}", file=sys.stderr)
     return 2

@@ -1,19 +1,19 @@
-"""Everything that a training run can be told, and the one place where its words become strategies.
+"""Everything that a training run can be told.
 
 Names are those of TRL's GRPOConfig where the meaning is the same. A field is a flag of
-`murphy train`, a key of its YAML file and an argument of `TrainConfig`; each is checked before any
-work is done.
+`murphy train`, a key of its YAML file and an argument of `TrainConfig`; types, ranges and
+contradictions are checked before any work is done.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from murphy_agents import advantage, algorithms, balance, prune
 from murphy_agents.settings import check_names, check_types
+from murphy_agents.strategies import algorithm_of
 
 
 def _field(default: Any, about: str) -> Any:
@@ -52,7 +52,9 @@ class TrainConfig:
     )
     num_generations: int = _field(8, "G, generations per prompt, at every turn (naive: chains)")
     fanout: list[int] | None = _field(None, "generations per prompt turn by turn, instead of G")
-    num_turns: int = _field(2, "S, attempts per episode (grpo trains on the first alone)")
+    num_turns: int | None = _field(
+        None, "S, attempts per episode; as many as fanout has, else 2 (grpo draws the first alone)"
+    )
     gamma: float = _field(0.9, "discount of refinements' credit (murphy_mers)")
     childless: Literal["keep", "literal"] = _field(
         "keep", "credit of a node without refinements (murphy_mers): own reward, or the paper's"
@@ -78,7 +80,7 @@ class TrainConfig:
     train_turns: Literal["last", "all"] = _field("last", "attempts of a chain to train (naive)")
     shuffle_credit: bool = _field(False, "control: permute credits among first attempts (mars)")
     scale: Literal["sample", "population", "center"] = _field(
-        "sample", "advantages: centred and divided by this standard deviation, or centred alone"
+        "sample", "advantages: centered and divided by this standard deviation, or centered alone"
     )
     balance: Literal["sum", "turns", "groups"] = _field(
         "sum", "Def. 1's sum over groups, or each turn, or each group, of equal total weight"
@@ -98,11 +100,12 @@ class TrainConfig:
     top_p: float = _field(1.0, "nucleus; below 1 it biases the gradient")
 
     # Update
-    max_steps: int = _field(-1, "optimizer rounds; -1: as num_train_epochs says")
+    max_steps: int = _field(-1, "rollouts; -1: as num_train_epochs says")
     num_train_epochs: int = _field(1, "passes over the tasks")
     per_device_train_batch_size: int = _field(8, "problems per step")
-    learning_rate: float = _field(1e-6, "of AdamW, decayed linearly to 0")
-    warmup_steps: int = _field(0, "steps over which the learning rate rises")
+    learning_rate: float = _field(1e-6, "of AdamW, its highest")
+    lr_scheduler_type: str = _field("linear", "how it falls: a name that transformers knows")
+    warmup_steps: int = _field(0, "steps over which the learning rate rises from 0")
     weight_decay: float = _field(0.1, "of AdamW; not on norms and biases")
     max_grad_norm: float = _field(1.0, "norm at which gradients are clipped")
     beta: float = _field(0.04, "weight of the KL term; 0 saves the reference model")
@@ -118,8 +121,11 @@ class TrainConfig:
     use_peft: bool = _field(False, "train LoRA adapters; the reference is then the bare model")
     lora_r: int = _field(16, "rank of the adapters")
     lora_alpha: int = _field(32, "scale of the adapters")
-    lora_target_modules: str = _field("all-linear", "which layers get adapters")
+    lora_target_modules: str = _field("all-linear", "layers that get adapters, names with commas")
     dtype: Literal["float32", "bfloat16", "float64"] = _field("float32", "of the weights")
+    bf16: bool = _field(False, "multiply matrices of float32 weights in bfloat16 in the update")
+    gradient_checkpointing: bool = _field(False, "recompute activations, for less memory")
+    disable_dropout: bool = _field(False, "set dropout to 0 instead of refusing a model with it")
     device: str = _field("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
 
     # Run
@@ -128,7 +134,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        _settle_fanout(self)
         _check_ranges(self)
+        _check_together(self)
+        algorithm_of(self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -137,94 +146,94 @@ class TrainConfig:
         return cls(**values)
 
 
-def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
-    """The algorithm that the settings describe."""
-    fanout = tuple(config.fanout or [config.num_generations] * config.num_turns)
-    pruned = _prune_of(config)
-    match config.algorithm:
-        case "grpo":
-            algorithm = algorithms.grpo(fanout[0])
-        case "naive":
-            chains, turns = fanout[0], config.num_turns
-            algorithm = algorithms.naive(chains, turns, config.solved_early, config.train_turns)
-        case "tree_without_credit":
-            algorithm = algorithms.tree_without_credit(fanout, pruned)
-        case "murphy_mers":
-            algorithm = algorithms.murphy_mers(fanout, config.gamma, config.childless, pruned)
-        case "murphy_mars":
-            shuffled, seed = config.shuffle_credit, config.seed
-            algorithm = algorithms.murphy_mars(fanout, pruned, shuffled, seed)
-    return dataclasses.replace(
-        algorithm, scale=_SCALES[config.scale], balance=_BALANCES[config.balance]
-    )
-
-
-def _prune_of(config: TrainConfig) -> prune.Prune:
-    b = config.prune_budget or 0
-    if config.prune == "intra_group":
-        return prune.intra_group(b, config.prune_rule, config.prune_keep_descendants)
-    if config.prune == "inter_group":
-        alphas = config.prune_alpha1, config.prune_alpha2
-        return prune.inter_group(b, *alphas, config.prune_dropped_pays)
-    return prune.keep_all
-
-
 def steps_of(config: TrainConfig, num_tasks: int) -> int:
     """Number of steps of a run."""
     per_epoch = -(-num_tasks // config.per_device_train_batch_size)
     return config.max_steps if config.max_steps > 0 else per_epoch * config.num_train_epochs
 
 
-_SCALES: dict[str, advantage.Scale] = {
-    "sample": advantage.standardize,
-    "population": advantage.standardize_population,
-    "center": advantage.centre,
-}
-_BALANCES: dict[str, balance.Balance] = {
-    "sum": balance.sum_of_groups,
-    "turns": balance.mean_of_turns,
-    "groups": balance.mean_of_groups,
-}
-
-
 def _check_ranges(config: TrainConfig) -> None:
-    at_least = {
-        "num_generations": 2, "num_turns": 1, "sandbox_workers": 1, "max_completion_length": 1,
-        "num_train_epochs": 1, "per_device_train_batch_size": 1, "warmup_steps": 0,
-        "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
-        "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "gamma": 0, "hidden_share": 0,
-    }  # fmt: skip
-    for name, least in at_least.items():
+    for name, least in _AT_LEAST.items():
         if getattr(config, name) < least:
             raise ValueError(f"{name} is {getattr(config, name)}; give at least {least}")
     for name in ("learning_rate", "max_grad_norm", "temperature", "epsilon"):
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} is {getattr(config, name)}; give a number above 0")
-    if config.max_steps == 0 or config.max_steps < -1:
-        raise ValueError(f"max_steps is {config.max_steps}; give a count, or -1 for whole epochs")
-    if config.hidden_share >= 1:
+    if not 0 <= config.hidden_share < 1:
         raise ValueError(f"hidden_share is {config.hidden_share}; give a share in [0, 1)")
-    if config.gamma > 1:
+    if not 0 <= config.gamma <= 1:
         raise ValueError(f"gamma is {config.gamma}; give a share in [0, 1]")
     if not 0 < config.top_p <= 1:
         raise ValueError(f"top_p is {config.top_p}; give a share in (0, 1]")
-    _check_tree(config)
-    algorithm_of(config)
+    if config.max_steps == 0 or config.max_steps < -1:
+        raise ValueError(f"max_steps is {config.max_steps}; give a count, or -1 for whole epochs")
 
 
-def _check_tree(config: TrainConfig) -> None:
-    if config.fanout is not None and (not config.fanout or min(config.fanout) < 1):
-        raise ValueError(f"fanout is {config.fanout}; give a count of at least 1 for every turn")
+_AT_LEAST = {
+    "num_generations": 2, "num_turns": 1, "sandbox_workers": 1, "max_completion_length": 1,
+    "num_train_epochs": 1, "per_device_train_batch_size": 1, "warmup_steps": 0,
+    "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
+    "lora_r": 1, "lora_alpha": 1, "save_steps": 0,
+}  # fmt: skip
+
+
+def _check_together(config: TrainConfig) -> None:
+    """Refuse settings that contradict each other, or that nothing would read."""
+    for name, reads, where in _READ_WHERE:
+        default = TrainConfig.__dataclass_fields__[name].default
+        if getattr(config, name) != default and not reads(config):
+            raise ValueError(f"{name} is given but read only {where}; drop it, or change that")
+    if config.prune != "keep_all" and config.prune_budget is None:
+        raise ValueError(f"prune is {config.prune!r}; say with prune_budget how many it keeps")
     if config.balance != "sum" and config.loss_type in ("bnpo", "dapo"):
         raise ValueError(
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
             "weigh alike; choose loss_type 'grpo' or 'dr_grpo', or balance 'sum'"
         )
-    if config.prune != "keep_all" and config.prune_budget is None:
-        raise ValueError(f"prune is {config.prune!r}; say with prune_budget how many it keeps")
-    if config.prune == "keep_all" and config.prune_budget is not None:
-        raise ValueError("prune_budget is given but prune is 'keep_all'; name a pruning or drop it")
-    if config.prune != "keep_all" and config.algorithm in ("grpo", "naive"):
-        raise ValueError(f"prune works on trees that fan out, {config.algorithm} grows none")
-    if config.shuffle_credit and config.algorithm != "murphy_mars":
-        raise ValueError(f"shuffle_credit is a control of murphy_mars, not of {config.algorithm}")
+    if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
+        raise ValueError(
+            f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
+            "add: a repair's gain would count against the attempt it repairs; use 'pass_rate'"
+        )
+
+
+def _settle_fanout(config: TrainConfig) -> None:
+    """Bring `fanout` and `num_turns` to say the same."""
+    fanout = config.fanout
+    if fanout is None:
+        config.num_turns = 2 if config.num_turns is None else config.num_turns
+        return
+    if not fanout or min(fanout) < 1 or max(fanout) < 2:
+        raise ValueError(f"fanout is {fanout}; give a count for every turn, 2 or more somewhere")
+    if config.num_turns not in (None, len(fanout)):
+        raise ValueError(f"fanout is {fanout} but num_turns {config.num_turns}; give one of them")
+    config.num_turns = len(fanout)
+
+
+def _algorithm_in(*names: str) -> Callable[[TrainConfig], bool]:
+    return lambda config: config.algorithm in names
+
+
+def _prune_is(name: str) -> Callable[[TrainConfig], bool]:
+    return lambda config: config.prune == name
+
+
+_TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
+_READ_WHERE: list[tuple[str, Callable[[TrainConfig], bool], str]] = [
+    ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
+    ("prune", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
+    ("gamma", _algorithm_in("murphy_mers"), "by murphy_mers"),
+    ("childless", _algorithm_in("murphy_mers"), "by murphy_mers"),
+    ("shuffle_credit", _algorithm_in("murphy_mars"), "by murphy_mars"),
+    ("solved_early", _algorithm_in("naive"), "by naive"),
+    ("train_turns", _algorithm_in("naive"), "by naive"),
+    ("prune_budget", lambda config: config.prune != "keep_all", "with a prune"),
+    ("prune_rule", _prune_is("intra_group"), "by prune 'intra_group'"),
+    ("prune_keep_descendants", _prune_is("intra_group"), "by prune 'intra_group'"),
+    ("prune_alpha1", _prune_is("inter_group"), "by prune 'inter_group'"),
+    ("prune_alpha2", _prune_is("inter_group"), "by prune 'inter_group'"),
+    ("prune_dropped_pays", _prune_is("inter_group"), "by prune 'inter_group'"),
+    ("lora_r", lambda config: config.use_peft, "with use_peft"),
+    ("lora_alpha", lambda config: config.use_peft, "with use_peft"),
+    ("lora_target_modules", lambda config: config.use_peft, "with use_peft"),
+]

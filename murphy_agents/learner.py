@@ -38,7 +38,8 @@ class Learner:
             learning_rate=config.learning_rate,
             num_steps=num_steps * config.num_iterations,
             weight_decay=config.weight_decay,
-            num_warmup_steps=config.warmup_steps,
+            num_warmup_steps=config.warmup_steps * config.num_iterations,
+            schedule=config.lr_scheduler_type,
         )
         return cls(config, policy, optimizer, scheduler, num_steps)
 
@@ -51,18 +52,18 @@ class Learner:
             normaliser_named(config.loss_type, config.max_completion_length),
             mask_truncated=config.mask_truncated_completions,
         )
-        settings = UpdateSettings(
-            temperature=config.temperature,
-            epsilon=config.epsilon,
-            beta=config.beta,
-            max_grad_norm=config.max_grad_norm,
-            num_iterations=config.num_iterations,
-            token_budget=config.max_tokens_per_forward,
-        )
         learning_rate = float(self.scheduler.get_last_lr()[0])
-        metrics = update(self.policy, batch, self.optimizer, settings, self.scheduler)
+        metrics = update(
+            self.policy, batch, self.optimizer, update_settings(config), self.scheduler
+        )
         seconds = time.perf_counter() - started
-        return {**metrics, "learning_rate": learning_rate, "seconds/update": seconds}
+        return {
+            **metrics,
+            "num_masked": batch.num_masked,
+            "num_empty": batch.num_empty,
+            "learning_rate": learning_rate,
+            "seconds/update": seconds,
+        }
 
     def save(self, folder: Path, step: int) -> None:
         """Model and tokenizer in Hugging Face layout, optimizer and scheduler beside them."""
@@ -73,3 +74,16 @@ class Learner:
             torch.save(self.scheduler.state_dict(), into / "scheduler.pt")
 
         checkpoint.save(folder, fill, {"step": step})
+
+
+def update_settings(config: TrainConfig) -> UpdateSettings:
+    """The part of the settings that an update reads."""
+    return UpdateSettings(
+        temperature=config.temperature,
+        epsilon=config.epsilon,
+        beta=config.beta,
+        max_grad_norm=config.max_grad_norm,
+        num_iterations=config.num_iterations,
+        token_budget=config.max_tokens_per_forward,
+        autocast_dtype=torch.bfloat16 if config.bf16 else None,
+    )

@@ -2,6 +2,10 @@
 
 The environments are whatever `make_env()` gives, wrappers included: messages, reward and the end of
 an episode are read from the outermost one. Nothing here knows token ids or trees.
+
+What an environment of one's own must offer: an attribute `task_ids`; `reset(options=...)` that
+takes `task_id` or `snapshot`; `info["messages"]` and `info["snapshot"]` after reset and step.
+Whatever is random in it must come from its `np_random`, which is seeded anew for every step.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium as gym
 
@@ -42,28 +46,34 @@ class EnvPool:
 
     def __init__(self, make_env: MakeEnv, size: int) -> None:
         self._free: SimpleQueue[gym.Env[str, str]] = SimpleQueue()
-        self._envs = [make_env() for _ in range(size)]
+        self._envs: list[gym.Env[str, str]] = []
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="murphy-env")
+        try:
+            self._envs += (make_env() for _ in range(size))
+            self.task_ids = _task_ids(self._envs[0])
+        except BaseException:
+            self.close()
+            raise
+        self.max_turns: int | None = _attribute(self._envs[0], "max_turns")
+        """After how many attempts an episode ends, where the environment tells."""
         for env in self._envs:
             self._free.put(env)
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="murphy-env")
-        self.task_ids: tuple[str, ...] = tuple(self._envs[0].get_wrapper_attr("task_ids"))
-        """Ids of the tasks that `start` takes."""
 
-    def start(self, task_id: str) -> Position:
+    def start(self, task_id: str, seed: int = 0) -> Position:
         """The first position of a task."""
         env = self._free.get()
         try:
-            return _position(*env.reset(options={"task_id": task_id}))
+            return _position(*env.reset(seed=seed, options={"task_id": task_id}))
         finally:
             self._free.put(env)
 
-    def judge(self, position: Position, completion: str) -> Future[Outcome]:
+    def judge(self, position: Position, completion: str, seed: int = 0) -> Future[Outcome]:
         """What `completion` leads to from there; computed in a thread."""
-        return self._threads.submit(self._judge, position, completion)
+        return self._threads.submit(self._judge, position, completion, seed)
 
     def close(self) -> None:
-        """End the threads and close the environments."""
-        self._threads.shutdown()
+        """End the threads, drop what is queued, close the environments."""
+        self._threads.shutdown(cancel_futures=True)
         for env in self._envs:
             env.close()
 
@@ -78,10 +88,10 @@ class EnvPool:
     ) -> None:
         self.close()
 
-    def _judge(self, position: Position, completion: str) -> Outcome:
+    def _judge(self, position: Position, completion: str, seed: int) -> Outcome:
         env = self._free.get()
         try:
-            env.reset(options={"snapshot": position.snapshot})
+            env.reset(seed=seed, options={"snapshot": position.snapshot})
             observation, reward, terminated, truncated, info = env.step(completion)
         except InfrastructureError as error:
             return Outcome(None, None, {"infra_error": str(error)})
@@ -89,10 +99,36 @@ class EnvPool:
             self._free.put(env)
         after = _position(observation, info)
         kept = {name: info[name] for name in info if name not in ("messages", "snapshot")}
+        if not isinstance(reward, SupportsFloat):
+            raise TypeError(f"the environment's reward is {reward!r}; step() must give a number")
         return Outcome(float(reward), None if terminated or truncated else after, kept)
 
 
+def _attribute(env: gym.Env[str, str], name: str) -> Any:
+    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+
+
+def _task_ids(env: gym.Env[str, str]) -> tuple[str, ...]:
+    """Ids of the tasks that an environment has.
+
+    Raises:
+        ValueError: it tells none.
+    """
+    if not _attribute(env, "task_ids"):
+        raise ValueError(
+            f"the environment {env} has no task_ids; give it an attribute with the ids that its "
+            "reset(options={'task_id': ...}) takes"
+        )
+    return tuple(env.get_wrapper_attr("task_ids"))
+
+
 def _position(observation: str, info: dict[str, Any]) -> Position:
+    for name in ("messages", "snapshot"):
+        if name not in info:
+            raise ValueError(
+                f"the environment's info has {sorted(info)} but no {name!r}; reset() and step() "
+                "must both give it"
+            )
     if as_text(info["messages"]) != observation:
         raise ValueError(
             f"the observation {observation[:60]!r}... is not the text of info['messages'], so it "

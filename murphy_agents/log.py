@@ -18,6 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from murphy_agents.metrics import Metrics, records, rollout_metrics
 from murphy_agents.rollout import Rollout
 
+_COUNTED = {
+    "num_infra_errors": "generations without a verdict (the sandbox broke); not trained",
+    "num_overflows": "prompts without room for a completion; not generated from",
+    "num_pruned": "generations pruned",
+    "num_masked": "truncated completions left out",
+    "num_empty": "completions without a token",
+    "num_untold_problems": "problems without a visible test",
+}
+
 
 class RunLog:
     """Writes a run's files and shows its progress; a context manager."""
@@ -78,7 +87,9 @@ class RunLog:
         if not self.history:
             return "No step was taken."
         first, last = self.history[0], self.history[-1]
-        total = {name: sum(m.get(name, 0.0) for m in self.history) for name in last}
+        total = {
+            name: sum(m.get(name, 0.0) for m in self.history) for m in self.history for name in m
+        }
         lines = [
             f"{len(self.history)} steps, {total['num_problems']:.0f} problems, "
             f"{total['num_generations']:.0f} generations, "
@@ -86,23 +97,21 @@ class RunLog:
             f"reward of first attempts {first['reward/turn_1']:.3f} -> "
             f"{last['reward/turn_1']:.3f}, "
             f"best of each problem {first['reward/best']:.3f} -> {last['reward/best']:.3f}",
-            f"{total['num_zero_signal_groups']:.0f} of {total['num_groups']:.0f} groups had equal "
-            "credits and so no signal",
+            f"{total['num_zero_signal_groups']:.0f} of {total['num_trained_groups']:.0f} groups "
+            "had equal credits and so no signal",
             "seconds: " + ", ".join(
                 f"{name.removeprefix('seconds/')} {total[name]:.1f}"
                 for name in total if name.startswith("seconds/")
             ),
         ]  # fmt: skip
-        for name, meaning in (
-            ("num_infra_errors", "generations without a verdict (sandbox broke); not trained"),
-            ("num_overflows", "prompts too long for the context; not generated from"),
-        ):
-            if total[name]:
-                lines.append(f"{total[name]:.0f} {meaning}")
-        if total["num_zero_signal_groups"] == total["num_groups"]:
+        lines += [f"{total[name]:.0f} {told}" for name, told in _COUNTED.items() if total[name]]
+        if not any(metrics["optimizer_steps"] for metrics in self.history):
+            lines.append("Nothing was left to train on; the counts above say why.")
+        elif total["num_zero_signal_groups"] == total["num_trained_groups"]:
             lines.append(
-                "No group held both better and worse attempts, so nothing could be learned: a "
-                "model with random weights solves nothing. Start from a model that sometimes does."
+                "No group held both better and worse attempts, so nothing could be learned. A "
+                "model with random weights, for one, solves nothing: start from one that does at "
+                "times."
             )
         return "\n".join([*lines, f"written to {self._folder}"])
 

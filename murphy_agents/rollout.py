@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from murphy_agents.engines.protocol import Completion
 from murphy_agents.lease import Outcome, Position
 from murphy_agents.tree import Group, Node
+from murphy_env.types import InfrastructureError, Message
+
+Fanout = Callable[[Node | None, int], int]
+"""(attempt to refine, or None at the root; turn to come) -> number of generations."""
+Transcript = Literal["requote", "chat"]
 
 
 @dataclass
@@ -16,12 +23,19 @@ class Rollout:
 
     task_ids: list[str]
     roots: list[Group]
+    seed: tuple[int, ...] = ()
     num_generations: int = 0
     num_overflows: int = 0
     num_infra_errors: int = 0
     generation_s: float = 0.0
     execution_s: float = 0.0
     """Clock seconds spent waiting for verdicts after the turn's last completion was drawn."""
+
+    def check_verdicts(self) -> None:
+        """Raise InfrastructureError if programs were drawn and not one got a verdict."""
+        if 0 < self.num_generations == self.num_infra_errors:
+            reasons = {node.info["infra_error"] for root in self.roots for node in root.nodes}
+            raise InfrastructureError(f"no program got a verdict: {'; '.join(sorted(reasons))}")
 
 
 @dataclass
@@ -33,23 +47,41 @@ class Branch:
     task_id: str
     path: tuple[int, ...]
     """Index of the problem, then of the ancestors among their siblings."""
-    num_generations: int = 0
+    seeds: tuple[int, ...] = ()
+    """One for each generation wanted."""
     after: list[Position | None] = field(default_factory=list)
+    """Where each generation leads; None where it ended its episode."""
+
+    def add(self, completion: Completion, outcome: Outcome) -> None:
+        """A generation and what became of it, as the next node of the group."""
+        node = Node(
+            reward=outcome.reward,
+            completion_ids=completion.ids,
+            logprobs=completion.logprobs,
+            completion=completion.text,
+            finish_reason=completion.finish_reason,
+            info=outcome.info,
+        )
+        self.group.nodes.append(node)
+        self.after.append(outcome.next)
 
 
-def node_of(completion: Completion, outcome: Outcome) -> Node:
-    """What was drawn and what became of it, as a node of the tree."""
-    return Node(
-        reward=outcome.reward,
-        completion_ids=completion.ids,
-        logprobs=completion.logprobs,
-        completion=completion.text,
-        finish_reason=completion.finish_reason,
-        info=outcome.info,
-    )
-
-
-def seed_of(rollout: tuple[int, ...], path: tuple[int, ...], index: int) -> int:
+def seed_of(rollout: tuple[int, ...], path: tuple[int, ...], index: int | None = None) -> int:
     """63 random bits that depend on these and on nothing else."""
     digest = hashlib.blake2b(repr((rollout, path, index)).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
+
+
+def check_continues(before: Sequence[Message], after: Sequence[Message]) -> None:
+    """Check that the messages after a step are those before it, an answer and one from the user.
+
+    Raises:
+        ValueError: they are not, so appending the last one would make another prompt of them.
+    """
+    roles = [message["role"] for message in after[len(before) :]]
+    if list(after[: len(before)]) != list(before) or roles != ["assistant", "user"]:
+        raise ValueError(
+            "transcript is 'chat', but the environment's messages do not continue the "
+            f"{len(before)} before them (new roles: {roles}); make the environment with "
+            "transcript='chat' too, or train with transcript='requote'"
+        )

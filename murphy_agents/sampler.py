@@ -4,27 +4,23 @@ Turn by turn ("level" order): all generations of a turn are drawn, each is judge
 there, and every attempt that did not end its episode becomes the prompt of the next group. Random
 numbers belong to the node (its problem, its path, its index), not to the order of the work.
 
-Departures from the paper: a node whose execution broke has reward None and no refinements; a prompt
-that leaves no room for a completion is not refined and is counted as overflow.
+Departures from the paper: an attempt is refined unless it passed all *visible* tests; one whose
+execution broke has reward None and no refinements; a prompt that leaves no room for a completion is
+not generated from and is counted as overflow.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal
 
 from murphy_agents.codec import Codec
 from murphy_agents.engines.protocol import Completion, Engine, Request, SamplingParams
 from murphy_agents.lease import EnvPool, Outcome, Position
-from murphy_agents.rollout import Branch, Rollout, node_of, seed_of
+from murphy_agents.rollout import Branch, Fanout, Rollout, Transcript, check_continues, seed_of
 from murphy_agents.tree import Group, Node
-
-Fanout = Callable[[Node | None, int], int]
-"""(attempt to refine, or None at the root; turn to come) -> number of generations."""
-Transcript = Literal["requote", "chat"]
 
 
 @dataclass
@@ -41,67 +37,66 @@ class Sampler:
 
     def grow(self, task_ids: Sequence[str], fanout: Fanout, seed: tuple[int, ...]) -> Rollout:
         """One tree per task id (an id may come twice); `seed` tells this rollout from others."""
-        rollout = Rollout(list(task_ids), [])
-        frontier = []
+        rollout, frontier = Rollout(list(task_ids), [], seed), []
         for problem, task_id in enumerate(task_ids):
-            position = self.envs.start(task_id)
-            group = Group([], self.codec.encode(position.messages), turn=1)
-            rollout.roots.append(group)
-            branch = Branch(group, position, task_id, (problem,))
-            frontier += self._fitting(branch, fanout(None, 1), rollout)
+            position = self.envs.start(task_id, seed_of(seed, (problem,)))
+            root = Group([], self.codec.encode(position.messages))
+            rollout.roots.append(root)
+            branch = Branch(root, position, task_id, (problem,))
+            frontier += self._opened(branch, fanout(None, 1), rollout)
         while frontier:
-            self._play_turn(frontier, seed, rollout)
-            frontier = [b for parent in frontier for b in self._refine(parent, fanout, rollout)]
+            self._play_turn(frontier, rollout)
+            frontier = [child for b in frontier for child in self._refinements(b, fanout, rollout)]
+        rollout.check_verdicts()
         return rollout
 
-    def _play_turn(
-        self, frontier: Sequence[Branch], seed: tuple[int, ...], rollout: Rollout
-    ) -> None:
+    def _play_turn(self, frontier: Sequence[Branch], rollout: Rollout) -> None:
         """Draw and judge the generations of every branch, filling its group."""
         started = time.perf_counter()
-        for tag, branch in enumerate(frontier):
-            seeds = tuple(seed_of(seed, branch.path, i) for i in range(branch.num_generations))
+        by_tag: dict[Hashable, Branch] = dict(enumerate(frontier))
+        for tag, branch in by_tag.items():
             prompt, turn = tuple(branch.group.prompt_ids), branch.group.turn
-            self.engine.submit(Request(prompt, seeds, self.params, tag, branch.task_id, turn))
-        judged: dict[tuple[int, int], tuple[Completion, Future[Outcome]]] = {}
+            asked = Request(prompt, branch.seeds, self.params, tag, branch.task_id, turn)
+            self.engine.submit(asked)
+        judged: dict[tuple[Hashable, int], tuple[Completion, Future[Outcome]]] = {}
         while finished := self.engine.poll():
-            for completion in finished:
-                position = frontier[int(completion.tag)].position  # type: ignore[call-overload]
-                verdict = self.envs.judge(position, completion.text)
-                judged[completion.tag, completion.index] = completion, verdict  # type: ignore[index]
+            for done in finished:
+                branch = by_tag[done.tag]
+                verdict = self.envs.judge(branch.position, done.text, branch.seeds[done.index])
+                judged[done.tag, done.index] = done, verdict
         drawn = time.perf_counter()
-        for tag, branch in enumerate(frontier):
-            for i in range(branch.num_generations):
-                completion, verdict = judged[tag, i]
-                outcome = verdict.result()
-                branch.group.nodes.append(node_of(completion, outcome))
-                branch.after.append(outcome.next)
-                rollout.num_infra_errors += outcome.reward is None
+        for tag, branch in by_tag.items():
+            for index in range(len(branch.seeds)):
+                completion, verdict = judged[tag, index]
+                branch.add(completion, verdict.result())
+            rollout.num_infra_errors += sum(node.reward is None for node in branch.group.nodes)
         rollout.num_generations += len(judged)
         rollout.generation_s += drawn - started
         rollout.execution_s += time.perf_counter() - drawn
 
-    def _refine(self, parent: Branch, fanout: Fanout, rollout: Rollout) -> list[Branch]:
+    def _refinements(self, parent: Branch, fanout: Fanout, rollout: Rollout) -> list[Branch]:
         """The branches that lead on from the attempts of a played one."""
         turn, children = parent.group.turn + 1, []
         for i, (node, position) in enumerate(zip(parent.group.nodes, parent.after, strict=True)):
             if position is not None and (count := fanout(node, turn)) > 0:
-                group = Group([], self._prompt_ids(parent.group, node, position), turn)
+                group = Group([], self._prompt_ids(parent, node, position), turn)
                 branch = Branch(group, position, parent.task_id, (*parent.path, i))
-                fitting = self._fitting(branch, count, rollout)
-                node.refinements = group if fitting else None
-                children += fitting
+                opened = self._opened(branch, count, rollout)
+                node.refinements = group if opened else None
+                children += opened
         return children
 
-    def _prompt_ids(self, group: Group, node: Node, position: Position) -> tuple[int, ...]:
+    def _prompt_ids(self, parent: Branch, node: Node, position: Position) -> tuple[int, ...]:
         if self.transcript == "requote":
             return self.codec.encode(position.messages)
-        return self.codec.extend(group.prompt_ids, node.completion_ids, position.messages[-1:])
+        check_continues(parent.position.messages, position.messages)
+        return self.codec.extend(
+            parent.group.prompt_ids, node.completion_ids, position.messages[-1:]
+        )
 
-    def _fitting(self, branch: Branch, count: int, rollout: Rollout) -> list[Branch]:
-        branch.num_generations = count
-        needed = len(branch.group.prompt_ids) + self.params.max_tokens
-        if needed <= self.engine.context_length:
-            return [branch] if count > 0 else []
-        rollout.num_overflows += 1
-        return []
+    def _opened(self, branch: Branch, count: int, rollout: Rollout) -> list[Branch]:
+        """The branch with its seeds, or nothing where its prompt leaves no room to answer."""
+        branch.seeds = tuple(seed_of(rollout.seed, branch.path, i) for i in range(count))
+        room = self.engine.context_length - len(branch.group.prompt_ids)
+        rollout.num_overflows += room < self.params.max_tokens
+        return [branch] if count > 0 and room >= self.params.max_tokens else []

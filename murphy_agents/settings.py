@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Iterable
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -36,12 +38,12 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         elif get_origin(option) is list:
             if isinstance(value, list | tuple) and all(type(item) is int for item in value):
                 return list(value)
-        elif option is float and not isinstance(value, bool):
+        elif option is float and isinstance(value, int | float | str) and type(value) is not bool:
             # YAML reads 1e-6 as a string.
-            try:
-                return float(value)
-            except (TypeError, ValueError):
-                continue
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)
+                if math.isfinite(number):
+                    return number
         elif type(value) is option:
             return value
     raise ValueError(f"{name} is {value!r}; expected {_said(hint)}")

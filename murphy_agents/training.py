@@ -1,8 +1,8 @@
 """The whole loop: grow trees, grade them, learn from them, write down what happened.
 
 What the paper does not state and this loop decides: problems per step (8), number of steps (one
-pass over the tasks), a learning rate that falls linearly to 0, no warm-up. One optimizer step is
-taken per rollout, so the policy that sampled is the policy that is differentiated.
+pass over the tasks), a learning rate that falls linearly to 0, no warm-up, one optimizer step per
+rollout. Weight decay acts at a step without signal too, as long as there is a KL term.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 
 from murphy_agents import checkpoint
 from murphy_agents.algorithms import Algorithm
-from murphy_agents.config import TrainConfig, algorithm_of
+from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.log import RunLog
 from murphy_agents.metrics import Metrics
-from murphy_agents.wiring import batches, load_policy, make_env_of, make_sampler
+from murphy_agents.strategies import algorithm_of
+from murphy_agents.wiring import batches, check_turns, load_policy, make_env_of, make_sampler
 from murphy_env import Task
 
 
@@ -41,11 +42,8 @@ def train(
 ) -> TrainResult:
     """Train a policy to write programs and to repair them.
 
-    Args:
-        config: all settings.
-        tasks: what to train on, in place of `config.tasks`.
-        algorithm: in place of the one that `config` describes.
-        make_env: makes an environment of one's own (called several times); it brings its tasks.
+    Tasks, the algorithm or the environment can be given in place of what `config` says of them;
+    `make_env` is called several times, and its environments bring their tasks (see `lease`).
 
     Raises:
         ValueError: settings that cannot work together.
@@ -53,11 +51,13 @@ def train(
     """
     checkpoint.refuse_used(config)
     algorithm = algorithm or algorithm_of(config)
-    make_env = make_env or make_env_of(config, tasks, algorithm.num_turns)
+    make_env = make_env_of(config, tasks, make_env, algorithm.num_turns)
+    # Twice as many environments as programs that run at once: some prepare while others wait.
     with EnvPool(make_env, 2 * config.sandbox_workers) as envs:
+        check_turns(envs, algorithm.num_turns)
         learner = Learner.start(config, load_policy(config, envs), len(envs.task_ids))
         sampler = make_sampler(config, learner.policy, envs)
-        folder = checkpoint.claim(config)
+        folder = checkpoint.claim(config, algorithm)
         with RunLog(folder, learner.num_steps) as log:
             for step, task_ids in enumerate(batches(config, envs.task_ids), 1):
                 rollout = sampler.grow(task_ids, algorithm.fanout, seed=(config.seed, step))

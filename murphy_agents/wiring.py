@@ -21,12 +21,17 @@ from murphy_agents.tiny import make_policy
 from murphy_env import CodeFeedbackEnv, Task, sources
 
 
-def make_env_of(config: TrainConfig, tasks: Sequence[Task] | None, num_turns: int) -> MakeEnv:
+def make_env_of(
+    config: TrainConfig, tasks: Sequence[Task] | None, make_env: MakeEnv | None, num_turns: int
+) -> MakeEnv:
     """The factory of the run's environments: the user's, or `CodeFeedbackEnv` with the settings."""
+    given = {"tasks=": tasks, "make_env=": make_env, f"env={config.env!r}": config.env}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)} are both given; each brings its own tasks")
     if config.env is not None:
-        if tasks is not None:
-            raise ValueError(f"tasks are given and so is env={config.env!r}; give one of them")
-        make_env: MakeEnv = imported(config.env)
+        make_env = imported(config.env)
+    if make_env is not None:
         return make_env
     loaded = list(tasks) if tasks is not None else sources.load(config.tasks)
     return lambda: CodeFeedbackEnv(
@@ -38,6 +43,15 @@ def make_env_of(config: TrainConfig, tasks: Sequence[Task] | None, num_turns: in
         hidden_share=config.hidden_share,
         transcript=config.transcript,
     )
+
+
+def check_turns(envs: EnvPool, num_turns: int) -> None:
+    """Raise ValueError where episodes end before the algorithm's last turn."""
+    if envs.max_turns is not None and envs.max_turns < num_turns:
+        raise ValueError(
+            f"the environment ends episodes after max_turns={envs.max_turns}, the algorithm has "
+            f"{num_turns} turns; make the environment with max_turns={num_turns}"
+        )
 
 
 def imported(name: str) -> Any:
@@ -58,14 +72,22 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     """The model that is trained; 'tiny' ones get a tokenizer made of the tasks' prompts."""
     lora = None
     if config.use_peft:
-        lora = LoraSettings(config.lora_r, config.lora_alpha, config.lora_target_modules)
+        names = config.lora_target_modules.split(",")
+        lora = LoraSettings(
+            config.lora_r, config.lora_alpha, tuple(names) if len(names) > 1 else names[0]
+        )
     dtype: torch.dtype = getattr(torch, config.dtype)
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device_of(config)
     if config.model.split(":")[0] != "tiny":
         return Policy.load(
-            config.model, lora=lora, dtype=dtype, seed=config.seed, device=device, beta=config.beta
+            config.model,
+            lora=lora,
+            dtype=dtype,
+            seed=config.seed,
+            device=device,
+            beta=config.beta,
+            gradient_checkpointing=config.gradient_checkpointing,
+            disable_dropout=config.disable_dropout,
         )
     kind: Any = config.model.partition(":")[2] or "qwen3"
     positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
@@ -74,10 +96,22 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     base = Path(config.output_dir) / "base" if lora else None
     model, tokenizer = make_policy(base, texts=texts, kind=kind, seed=config.seed)
     if base is not None:
-        model.config._name_or_path = str(base.absolute())
+        model.name_or_path = str(base.absolute())
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     moved: Any = model  # `to` is wrapped by a decorator that loses its types
     moved = moved.to(device=device, dtype=dtype)
     return Policy.wrap(moved, tokenizer, lora=lora, seed=config.seed, beta=config.beta)
+
+
+def _device_of(config: TrainConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=config.device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {config.device!r} cannot be used here: {reason}") from error
 
 
 def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]:

@@ -48,8 +48,9 @@ class CodeFeedbackEnv(gym.Env[str, str]):
 
     `reset(options=...)` takes `task_id` and `snapshot`; without either a task is drawn. `info` has
     `task_id`, `messages`, `snapshot` and `sandbox_level`; after a step also `code`, `pass_rate`,
-    `results` (visible tests, as JSON) and `feedback` (the same as the model reads it). The
-    observation is `prompts.as_text(info["messages"])`.
+    `results` (visible tests, as JSON), `feedback` (the same as the model reads it) and, where
+    scored tests are invisible, `hidden_pass_rate`, the share of those that passed. The observation
+    is `prompts.as_text(info["messages"])`.
 
     Example:
         >>> task = Task("add", "Write add(a, b).", ["assert add(1, 2) == 3"], entry_point="add")
@@ -80,10 +81,10 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         self._tasks = _by_id([withhold(task, hidden_share) for task in _load(tasks)])
         self.task_ids = tuple(self._tasks)
         """Ids of all tasks, in the order of their source."""
-        self._max_turns = max_turns
+        self.max_turns = max_turns
         self._prompts = prompting.prompt_set(prompts) if isinstance(prompts, str) else prompts
         self._reward = reward
-        self._transcript = transcript
+        self.transcript = transcript
         self._sandbox = sandbox if isinstance(sandbox, Sandbox) else shared_sandbox(sandbox or {})
         self.render_mode = render_mode
         self.observation_space = Unicode()
@@ -133,6 +134,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             {
                 "code": code,
                 "pass_rate": attempt.pass_rate,
+                **_hidden_rate(episode.task, execution),
                 "results": [result.to_json() for result in attempt.results],
                 "feedback": self._prompts_of(self.episode).feedback(self.episode),
             }
@@ -157,7 +159,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             return self._restored(snapshot, task_id)
         if task_id is None:
             task_id = self.task_ids[int(self.np_random.integers(len(self.task_ids)))]
-        return Episode(self._task(task_id), max_turns=self._max_turns)
+        return Episode(self._task(task_id), max_turns=self.max_turns)
 
     def _task(self, task_id: Any) -> Task:
         if task_id not in self._tasks:
@@ -187,11 +189,11 @@ class CodeFeedbackEnv(gym.Env[str, str]):
                     f"the snapshot of {found!r} has results of other tests than this environment's "
                     "task; take snapshots from an environment with the same tasks and hidden_share"
                 )
-        episode = Episode(task, attempts, self._max_turns)
+        episode = Episode(task, attempts, self.max_turns)
         if episode.solved or episode.out_of_turns:
             raise ValueError(
                 f"the snapshot of {found!r} is of a finished episode ({len(attempts)} of "
-                f"{self._max_turns} attempts made); branch from an earlier one"
+                f"{self.max_turns} attempts made); branch from an earlier one"
             )
         return episode
 
@@ -205,7 +207,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
     def _observe(self, more: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         episode = self.episode
         assert episode is not None
-        messages = prompting.messages(self._prompts_of(episode), episode, self._transcript)
+        messages = prompting.messages(self._prompts_of(episode), episode, self.transcript)
         info = {
             "task_id": episode.task.task_id,
             "messages": messages,
@@ -223,6 +225,14 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         if self._reward == "pass_rate":
             return last
         return max(0.0, last - max(before, default=0.0))
+
+
+def _hidden_rate(task: Task, execution: Execution | None) -> dict[str, float]:
+    hidden = sum(test.scored and not test.visible for test in task.tests)
+    if not hidden:
+        return {}
+    passed = [r for r in execution.scored if r.passed and not r.test.visible] if execution else []
+    return {"hidden_pass_rate": len(passed) / hidden}
 
 
 def _load(tasks: str | Sequence[Task]) -> Sequence[Task]:

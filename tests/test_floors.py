@@ -38,7 +38,7 @@ FLOORS = [
         "murphy_agents.engines.transformers",
     ],
     ["murphy_agents.settings"],
-    ["murphy_agents.config"],
+    ["murphy_agents.config", "murphy_agents.strategies"],
     ["murphy_agents.metrics"],
     ["murphy_agents.checkpoint", "murphy_agents.log"],
     ["murphy_agents.wiring", "murphy_agents.learner"],

@@ -115,14 +115,6 @@ def split(samples: Sequence[Sample], token_budget: int) -> list[list[Sample]]:
     return parts
 
 
-def micro_batches(samples: Sequence[Sample], rows: int) -> list[list[Sample]]:
-    """Micro-batches of `rows` samples, longest first; the last may be smaller."""
-    if rows < 1:
-        raise ValueError(f"rows is {rows}; give at least 1")
-    ordered = _longest_first(samples)
-    return [ordered[start : start + rows] for start in range(0, len(ordered), rows)]
-
-
 def _weighted(trees: Sequence[Group]) -> Iterable[tuple[Group, Node]]:
     pairs = ((group, node) for tree in trees for group in groups(tree) for node in group.nodes)
     return (pair for pair in pairs if pair[1].weight > 0)

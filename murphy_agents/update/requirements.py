@@ -38,7 +38,7 @@ def refuse_half_precision(trained: Iterable[torch.dtype]) -> None:
             raise ValueError(
                 f"trained weights would be {dtype}: too coarse for AdamW at small learning rates "
                 "(a step of 1e-6 changes about 2 % of such weights, the rest round back); load "
-                "with dtype=torch.float32, or train adapters with lora=LoraSettings()"
+                "with dtype=torch.float32, or train adapters (use_peft, lora=LoraSettings())"
             )
 
 
@@ -53,7 +53,7 @@ def _refuse_dropout(model: Model) -> None:
         raise ValueError(
             f"{name}.{field} is {getattr(owner, field)}: with dropout the log-probs of policy, "
             "rollout and reference would differ by chance; set it to 0 in the model's config.json, "
-            "or pass disable_dropout=True"
+            "or set disable_dropout"
         )
 
 
@@ -75,7 +75,7 @@ def _refuse_prompt_learning(adapter: Any) -> None:
     if adapter is not None and adapter.is_prompt_learning:
         raise ValueError(
             f"the adapter is of type {adapter.peft_type}: virtual tokens are not supported; use "
-            "adapters that change layers, such as lora=LoraSettings()"
+            "adapters that change layers, such as LoRA"
         )
 
 

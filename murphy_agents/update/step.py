@@ -102,6 +102,7 @@ def update(
         "optimizer_steps": 0.0,
     }
     if not samples:
+        _pass_over(optimizer, scheduler, settings.num_iterations)
         return metrics
     parts = [_Part.of(part) for part in split(samples, settings.token_budget)]
     metrics["forwarded_tokens"] = float(sum(forwarded_tokens(part.samples) for part in parts))
@@ -113,6 +114,15 @@ def update(
             if scheduler is not None:
                 scheduler.step()
     return metrics | _means(sums, settings.num_iterations)
+
+
+def _pass_over(optimizer: Optimizer, scheduler: LRScheduler | None, num_iterations: int) -> None:
+    """Time goes on though nothing changes, so that the learning rate does not depend on luck."""
+    optimizer.zero_grad(set_to_none=True)
+    for _ in range(num_iterations):
+        optimizer.step()  # without gradients: changes nothing, not even by weight decay
+        if scheduler is not None:
+            scheduler.step()
 
 
 def _with_gradient(samples: Sequence[Sample], beta: float) -> list[Sample]:

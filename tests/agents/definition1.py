@@ -27,13 +27,14 @@ def objective(trees, policy, old, reference, temperature, epsilon, beta):
 
 def _tree(group, policy, old, reference, temperature, epsilon, beta):
     value = 0.0
-    kept = [node for node in group.nodes if not node.pruned]
-    for node in kept:
-        if node.refinements is not None:
+    kept = [node for node in group.nodes if not node.pruned and node.reward is not None]
+    for node in group.nodes:
+        # Refinements of a pruned node may have been kept; they say so themselves.
+        if node.refinements is not None and node.reward is not None:
             value = value + _tree(
                 node.refinements, policy, old, reference, temperature, epsilon, beta
             )
-        if not node.completion_ids:
+        if node not in kept or not node.completion_ids:
             continue
         pair = (group.prompt_ids, node.completion_ids)
         new_logps = sequence_logprobs(policy, *pair, temperature)

@@ -142,7 +142,7 @@ def _main() -> None:
         "naive, all turns": (naive(10, train_turns="all"), World()),
         "naive, last turn": (naive(10), World()),
         "mars, population": (replace(mars, scale=advantage.standardize_population), World()),
-        "mars, centred": (replace(mars, scale=advantage.centre), World()),
+        "mars, centered": (replace(mars, scale=advantage.center), World()),
         "mars, mean of groups": (replace(mars, balance=balance.mean_of_groups), World()),
         "mars, mean of turns": (replace(mars, balance=balance.mean_of_turns), World()),
         "mars, IntraP 2": (murphy_mars((4, 4), intra_group(2)), World()),

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from trees import specs, tree
 
 from murphy_agents import balance, peers
-from murphy_agents.advantage import centre, standardize, standardize_population
+from murphy_agents.advantage import center, standardize, standardize_population
 from murphy_agents.algorithms import Algorithm, murphy_mars, naive
 from murphy_agents.credit import own_reward
 from murphy_agents.tree import Group, Node, groups, walk
 
-SCALES = [standardize, standardize_population, centre]
+SCALES = [standardize, standardize_population, center]
 
 
 def test_standardize_by_hand():
@@ -28,7 +28,7 @@ def test_population_by_hand():
 
 
 def test_centre_by_hand():
-    assert centre([1.0, 0.5, 0.0]) == [0.5, 0.0, -0.5]
+    assert center([1.0, 0.5, 0.0]) == [0.5, 0.0, -0.5]
 
 
 @pytest.mark.parametrize("scale", SCALES)

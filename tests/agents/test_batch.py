@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from murphy_agents.tree import Group, Node
 from murphy_agents.update import Sample, Totals, count, make_batch, normaliser_named
-from murphy_agents.update.batch import micro_batches, split
+from murphy_agents.update.batch import split
 from murphy_agents.update.normaliser import constant_length, token_mean
 
 
@@ -143,15 +143,3 @@ def test_a_split_puts_the_longest_first_and_keeps_the_order_of_equals():
     samples = [sample(n, weight=w) for n, w in [(3, 1.0), (9, 2.0), (3, 3.0), (5, 4.0)]]
     # budget 10: 9 alone; 5 with a 3, padded to 2·5 = 10; the other 3 alone, as 3·5 = 15
     assert [[s.weight for s in part] for part in split(samples, 10)] == [[2.0], [4.0, 1.0], [3.0]]
-
-
-def test_micro_batches_have_the_asked_number_of_rows():
-    parts = micro_batches([sample(n) for n in (3, 9, 4, 5, 8)], rows=2)
-    assert [[s.num_ids for s in part] for part in parts] == [[9, 8], [5, 4], [3]]
-
-
-def test_splits_of_no_size_are_refused():
-    with pytest.raises(ValueError, match="token_budget is 0"):
-        split([sample(3)], 0)
-    with pytest.raises(ValueError, match="rows is 0"):
-        micro_batches([sample(3)], 0)

@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 
 from murphy_agents.cli import main, read_config
-from murphy_agents.config import TrainConfig, algorithm_of
-from murphy_agents.tree import Group, Node, walk
+from murphy_agents.config import TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -24,11 +23,25 @@ from murphy_agents.tree import Group, Node, walk
         ({"top_p": 1.5}, "top_p is 1.5"),
         ({"hidden_share": 1.0}, "hidden_share is 1.0"),
         ({"prune": "intra_group"}, "prune_budget"),
-        ({"prune_budget": 4}, "prune is 'keep_all'"),
-        ({"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"}, "grpo grows none"),
+        ({"prune_budget": 4}, "prune_budget is given but read only with a prune"),
+        (
+            {"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"},
+            "prune is given but read only by",
+        ),
         ({"prune": "intra_group", "prune_budget": 1}, "b is 1"),
-        ({"gamma": 1.5}, "gamma is 1.5"),
-        ({"shuffle_credit": True, "algorithm": "grpo"}, "control of murphy_mars"),
+        ({"gamma": 1.5, "algorithm": "murphy_mers"}, "gamma is 1.5"),
+        ({"gamma": 0.5}, "gamma is given but read only by murphy_mers"),
+        ({"fanout": [1, 1]}, "2 or more somewhere"),
+        ({"fanout": [2, 3], "num_turns": 5}, "give one of them"),
+        ({"fanout": [2, 3], "algorithm": "naive"}, "fanout is given but read only by"),
+        ({"hidden_share": float("nan")}, "hidden_share is nan; expected float"),
+        ({"beta": float("inf")}, "beta is inf; expected float"),
+        ({"reward": "gain"}, "use 'pass_rate'"),
+        ({"lora_r": 8}, "lora_r is given but read only with use_peft"),
+        (
+            {"shuffle_credit": True, "algorithm": "grpo"},
+            "shuffle_credit is given but read only by murphy_mars",
+        ),
         ({"balance": "turns", "loss_type": "dapo"}, "all tokens weigh alike"),
         ({"save_steps": -1}, "save_steps is -1"),
     ],
@@ -67,7 +80,7 @@ def test_flags_win_over_the_file(tmp_path):
 def test_every_field_is_a_flag_of_its_own_type():
     config = TrainConfig(
         env="a.b:c", fanout=[2, 3], prune="intra_group", prune_budget=2, prompts="terse",
-        use_peft=True, shuffle_credit=True, overwrite_output_dir=True,
+        use_peft=True, shuffle_credit=True, overwrite_output_dir=True, lora_r=4,
     )  # fmt: skip
     flags = []
     for field in dataclasses.fields(config):
@@ -114,46 +127,7 @@ def test_help_lists_the_settings(capsys):
     assert all(f"--{field.name}" in shown for field in dataclasses.fields(TrainConfig))
 
 
-def tree():
-    return Group([Node(1.0), Node(0.5, Group([Node(1.0), Node(0.0), Node(0.0)], turn=2))])
-
-
-@pytest.mark.parametrize(
-    ("settings", "credit"),
-    [
-        ({"algorithm": "murphy_mars"}, 1.0),
-        # (0.5 + 0.9 · 1/3) / 2
-        ({"algorithm": "murphy_mers"}, 0.4),
-        ({"algorithm": "murphy_mers", "gamma": 0.0}, 0.25),
-        ({"algorithm": "tree_without_credit"}, 0.5),
-    ],
-)
-def test_words_become_credit(settings, credit):
-    root = tree()
-    algorithm_of(TrainConfig(fanout=[2, 3], **settings)).grade(root)
-    assert root.nodes[1].credit == pytest.approx(credit)
-
-
-def test_words_become_shapes():
-    shapes = {
-        "grpo": (6,), "murphy_mars": (6, 6, 6), "murphy_mers": (6, 6, 6), "naive": (6, 1, 1),
-        "tree_without_credit": (6, 6, 6),
-    }  # fmt: skip
-    for name, shape in shapes.items():
-        config = TrainConfig(algorithm=name, num_generations=6, num_turns=3)
-        assert algorithm_of(config).expand == shape
-
-
-def test_words_become_pruning_scale_and_balance():
-    root = tree()
-    config = TrainConfig(fanout=[2, 3], prune="intra_group", prune_budget=2)
-    algorithm_of(config).grade(root)
-    assert sum(node.pruned for node in walk(root)) == 1
-    config = TrainConfig(fanout=[2, 3], prune="inter_group", prune_budget=1, prune_alpha1=1.0)
-    algorithm_of(config).grade(root)
-    assert sum(node.pruned for node in walk(root)) == 0
-    algorithm_of(TrainConfig(fanout=[2, 3], scale="center")).grade(root)
-    # Credits of the second turn 1, 0, 0 with mean 1/3.
-    assert root.nodes[1].refinements.nodes[0].advantage == pytest.approx(2 / 3)
-    algorithm_of(TrainConfig(fanout=[2, 3], balance="groups")).grade(root)
-    assert sum(node.weight for node in walk(root)) == pytest.approx(1.0)
+def test_turns_and_fanout_say_the_same():
+    assert TrainConfig().num_turns == 2
+    assert TrainConfig(fanout=[4, 3, 2]).num_turns == 3
+    assert TrainConfig(fanout=[4, 3], num_turns=2).num_turns == 2
