@@ -90,16 +90,13 @@ class Policy:
             )
         else:
             model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
-        if gradient_checkpointing:
-            # Renamed within transformers 5; the older releases know the older name alone.
-            renamed = getattr(model, "activation_checkpointing_enable", None)
-            (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
         return cls.wrap(
             model.to(device),
             tokenizer,
             lora=lora,
             seed=seed,
             beta=beta,
+            gradient_checkpointing=gradient_checkpointing,
             disable_dropout=disable_dropout,
         )
 
@@ -112,9 +109,14 @@ class Policy:
         lora: LoraSettings | None = None,
         seed: int = 0,
         beta: float = 0.04,
+        gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
     ) -> Policy:
         """A policy around a model that is there already; arguments and errors as for `load`."""
+        if gradient_checkpointing:
+            # Renamed within transformers 5; the older releases know the older name alone.
+            renamed = getattr(model, "activation_checkpointing_enable", None)
+            (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
         if disable_dropout:
             requirements.disable_dropout(model)
         if lora is not None:

@@ -78,17 +78,15 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
         )
     dtype: torch.dtype = getattr(torch, config.dtype)
     device = _device_of(config)
+    settings: dict[str, Any] = {
+        "lora": lora,
+        "seed": config.seed,
+        "beta": config.beta,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "disable_dropout": config.disable_dropout,
+    }
     if config.model.split(":")[0] != "tiny":
-        return Policy.load(
-            config.model,
-            lora=lora,
-            dtype=dtype,
-            seed=config.seed,
-            device=device,
-            beta=config.beta,
-            gradient_checkpointing=config.gradient_checkpointing,
-            disable_dropout=config.disable_dropout,
-        )
+        return Policy.load(config.model, dtype=dtype, device=device, **settings)
     kind: Any = config.model.partition(":")[2] or "qwen3"
     positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
     texts = [message["content"] for position in positions for message in position.messages]
@@ -97,11 +95,8 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     model, tokenizer = make_policy(base, texts=texts, kind=kind, seed=config.seed)
     if base is not None:
         model.name_or_path = str(base.absolute())
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     moved: Any = model  # `to` is wrapped by a decorator that loses its types
-    moved = moved.to(device=device, dtype=dtype)
-    return Policy.wrap(moved, tokenizer, lora=lora, seed=config.seed, beta=config.beta)
+    return Policy.wrap(moved.to(device=device, dtype=dtype), tokenizer, **settings)
 
 
 def _device_of(config: TrainConfig) -> torch.device:
