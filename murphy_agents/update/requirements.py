@@ -53,7 +53,7 @@ def _refuse_dropout(model: Model) -> None:
         raise ValueError(
             f"{name}.{field} is {getattr(owner, field)}: with dropout the log-probs of policy, "
             "rollout and reference would differ by chance; set it to 0 in the model's config.json, "
-            "or set disable_dropout"
+            "or pass disable_dropout=True"
         )
 
 

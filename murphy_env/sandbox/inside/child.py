@@ -1,7 +1,8 @@
-"""The child process that runs one program: gives up its powers, then answers the fork server.
+"""The child process that runs one program: gives up its powers, then answers the supervisor.
 
-On descriptor 3: the fork server writes one byte for each step (loading, then each test), the child
-answers with a frame, u32 length and JSON. Everything the program prints goes to descriptor 1.
+On descriptor 3: the supervisor writes one byte for each step (confinement, loading, each test), the
+child answers with a frame, u32 length and JSON. What the program prints goes to descriptor 1.
+A `stdio` test has a child to itself and no loading: the script is all that happens in it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import struct
 import sys
+from functools import partial
 from typing import Any
 
 from .confine import HIGH_FD, Confinement, limit_resources
@@ -23,70 +25,71 @@ from .program import Program
 MAX_FRAME_BYTES = 1 << 20
 FRAME_LENGTH = struct.Struct("!I")
 _CHANNEL = 3
+_SEALS = 0xF  # against further seals, shrinking, growing and writing
 
 
 def main(
     request: dict[str, Any],
-    first: int,
+    tests: list[dict[str, Any]],
     channel: int,
     output: int,
     parent: int,
     scratch: str,
     confinement: Confinement,
 ) -> None:
-    """Load the program and answer for the tests from `first` on; the fork server ends the process.
+    """Load the program and answer for some tests; the supervisor ends the process.
 
     Args:
-        request: see `Program`; also "limits", and "load": whether any test needs the module.
-        first: index of the first test to answer for.
-        channel: socket to the fork server.
+        request: see `Program`; also "limits".
+        tests: those of the request's tests to answer for; a `stdio` one stands alone.
+        channel: socket to the supervisor.
         output: pipe that takes standard output.
-        parent: process id of the fork server.
+        parent: process id of the supervisor.
         scratch: the working directory.
         confinement: what to give up.
     """
     os.setsid()
     confinement.die_with_parent(parent)
-    _place_descriptors(channel, output)
     os.chdir(scratch)
+    _place_descriptors(channel, output, _input(tests[0].get("stdin")))
     confinement.close_files()
-    tests = request["tests"][first:]
-    inputs = {index: _input(test["stdin"]) for index, test in enumerate(tests) if "stdin" in test}
-    limit_resources(request["limits"], len(tests))
     confinement.drop_powers()
+    _await_turn()
+    _send(b"{}")  # tells the supervisor that all from here on is the program's doing
+    limit_resources(request["limits"], len(tests))
     _start_afresh()
     program = Program(request)
-    _await_turn()
-    _answer({})  # tells the fork server that all from here on is the program's doing
-    if request["load"]:
+    if "stdin" in tests[0]:
         _await_turn()
-        _answer(program.load())
-    for index, test in enumerate(tests):
-        _await_turn()
-        if index in inputs:
-            os.dup2(inputs[index], 0)
-            os.close(inputs[index])
-            sys.stdin = _text_file(0, "r")
-        _answer(program.test(test))
+        _answer(program.script())
+    else:
+        for step in (program.load, *(partial(program.test, test) for test in tests)):
+            _await_turn()
+            _answer(step())
     _await_turn()
 
 
-def _place_descriptors(channel: int, output: int) -> None:
+def _place_descriptors(channel: int, output: int, stdin: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, HIGH_FD) for fd in (null, output, null, channel)]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, HIGH_FD) for fd in (stdin, output, null, channel)]
     for number, fd in enumerate(high):
         os.dup2(fd, number)
 
 
-def _input(text: str) -> int:
+def _input(text: str | None) -> int:
     """A descriptor that reads `text`; made before seccomp, which refuses such files."""
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("stdin")
+    if text is None:
+        return os.open(os.devnull, os.O_RDONLY)
+    sealed = hasattr(os, "memfd_create")
+    if sealed:
+        fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
         fd = os.open("stdin", os.O_RDWR | os.O_CREAT | os.O_EXCL)
         os.unlink("stdin")
     with open(fd, "wb", closefd=False) as file:
         file.write(text.encode("utf-8", "surrogatepass"))
+    if sealed:  # what is written to it would count against no limit
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
@@ -121,6 +124,10 @@ def _answer(frame: dict[str, Any]) -> None:
     data = json.dumps(frame).encode()
     if len(data) > MAX_FRAME_BYTES:
         data = json.dumps({"value": ["o", "value", "<too large to be compared>", True]}).encode()
+    _send(data)
+
+
+def _send(data: bytes) -> None:
     message = FRAME_LENGTH.pack(len(data)) + data
     while message:
         message = message[os.write(_CHANNEL, message) :]

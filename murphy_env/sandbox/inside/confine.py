@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import math
 import os
+import resource
 import signal
 import struct
 import sys
@@ -45,7 +46,7 @@ class Confinement:
             self._ruleset = self._landlock(plan["read"], plan["write"])
 
     def die_with_parent(self, parent: int) -> None:
-        """Make the kernel end this process when the fork server ends, however it ends."""
+        """Make the kernel end this process when its parent ends, however it ends."""
         if sys.platform == "linux":
             self._call("prctl", _SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
@@ -107,9 +108,7 @@ class Confinement:
 
 
 def limit_resources(limits: dict[str, Any], num_tests: int) -> None:
-    """Hard rlimits; the processor limit is a backstop behind the fork server's own clock."""
-    import resource
-
+    """Hard rlimits; the processor limit is a backstop behind the supervisor's own clock."""
     seconds = math.ceil(limits["test_cpu_s"] * (num_tests + 1)) + 5
     for name, value in (
         ("AS", int(limits["memory_bytes"])),

@@ -1,28 +1,66 @@
-"""Empties the folder that programs run in, whatever they left there."""
+"""Empties the folder that programs run in, whatever they left there, however deep.
+
+A folder inside the folder is moved up to the top before it is looked into: no path grows longer
+than what the kernel takes, and nothing recurses.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
-from collections.abc import Callable
-from typing import Any
+import time
+
+TRIES = 5
+WAIT_S = 0.02
 
 
 def empty(folder: str) -> bool:
-    """Remove all that a program left in its folder; whether nothing is left."""
+    """Remove all that a program left in its folder; whether nothing is left. Never raises."""
+    try:
+        os.chmod(folder, stat.S_IRWXU)
+        with os.scandir(folder) as entries:
+            folders = [entry.path for entry in entries if not _unlinked(entry)]
+        number = 0
+        while folders:
+            found, number = _lifted(folders.pop(), folder, number)
+            folders += found
+        return not os.listdir(folder)
+    except OSError:
+        return False
 
-    def insist(remove: Callable[..., Any], path: str, _: Any) -> None:
+
+def remove(folder: str) -> bool:
+    """Remove the folder itself as well; whether it is gone. Never raises."""
+    for _ in range(TRIES):
+        empty(folder)
         with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), stat.S_IRWXU)
-            remove(path)
+            os.rmdir(folder)
+        if not os.path.lexists(folder):
+            return True
+        time.sleep(WAIT_S)  # a process that is ending may have written meanwhile
+    return False
 
-    with os.scandir(folder) as entries:
+
+def _lifted(path: str, top: str, number: int) -> tuple[list[str], int]:
+    """Remove one folder; the folders that were in it, moved to the top, and the next free name."""
+    os.chmod(path, stat.S_IRWXU)  # without these rights nothing in it can be moved
+    lifted = []
+    with os.scandir(path) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, onerror=insist)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
-    return not os.listdir(folder)
+            if not _unlinked(entry):
+                os.chmod(entry.path, stat.S_IRWXU)
+                while os.path.lexists(target := os.path.join(top, f".lifted-{number}")):
+                    number += 1
+                os.rename(entry.path, target)
+                lifted.append(target)
+    os.rmdir(path)
+    return lifted, number
+
+
+def _unlinked(entry: os.DirEntry[str]) -> bool:
+    """Whether it was no folder, and so is gone."""
+    if entry.is_dir(follow_symlinks=False):
+        return False
+    os.unlink(entry.path)
+    return True

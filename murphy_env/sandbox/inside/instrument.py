@@ -10,6 +10,7 @@ import ast
 from types import CodeType
 
 ACTUAL, EXPECTED = "_murphy_actual_", "_murphy_expected_"
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DISPLAYS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict)
 
 
@@ -17,12 +18,19 @@ def compile_test(source: str, file_name: str) -> tuple[CodeType, set[int]]:
     """The code of a test, and the lines on which a comparison is kept."""
     keeper = _Keeper()
     tree = keeper.visit(ast.parse(source, file_name))
-    return compile(tree, file_name, "exec"), keeper.lines
+    return compile(tree, file_name, "exec", dont_inherit=True), keeper.lines
 
 
 class _Keeper(ast.NodeTransformer):
     def __init__(self) -> None:
         self.lines: set[int] = set()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        """Leave a class body alone: names in it are attributes, of an Enum even members."""
+        node.body = [
+            self.visit(part) if isinstance(part, _DEFINITIONS) else part for part in node.body
+        ]
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
         """Give names to the two sides; a literal on the left is the expected one."""

@@ -1,4 +1,4 @@
-"""A running child as the fork server sees it: steps, limits, output, end.
+"""A running child as the supervisor sees it: steps, limits, output, end.
 
 A child can mask signals, close its channel or write nonsense: none of it counts. What is trusted
 is the kernel's word on time used and on processes ended, and SIGKILL.
@@ -17,7 +17,9 @@ from typing import Any
 from .child import FRAME_LENGTH, MAX_FRAME_BYTES
 from .wire import Closed
 
-LEAST_WAIT_S = 0.002
+LEAST_WAIT_S, MOST_WAIT_S = 0.002, 1.0
+CONFINE_S = 20.0
+"""Within this a child gives up its powers; no program runs yet, so no limit of a task applies."""
 _MOST_BYTES = FRAME_LENGTH.size + MAX_FRAME_BYTES
 _PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of another process, as clock_getcpuclockid(3) numbers it
 
@@ -53,6 +55,15 @@ class Running:
             if fd >= 0:
                 self._poll.register(fd, select.POLLIN)
 
+    def is_confined(self) -> bool:
+        """Let the child give up its powers; whether it says that it has.
+
+        Raises:
+            Closed: the trusted side is gone.
+        """
+        end = self._next(time.monotonic() + CONFINE_S, self._cpu_s() + CONFINE_S)
+        return end["end"] == "frame" and self.take_frame() == b"{}"
+
     def step(self, deadline: float) -> dict[str, Any]:
         """Let the child take its next step, within the limits of one test.
 
@@ -63,7 +74,9 @@ class Running:
             Closed: the trusted side is gone.
         """
         wall_end = min(time.monotonic() + self._limits["test_wall_s"], deadline)
-        cpu_end = self._cpu_s() + self._limits["test_cpu_s"]
+        return self._next(wall_end, self._cpu_s() + self._limits["test_cpu_s"])
+
+    def _next(self, wall_end: float, cpu_end: float) -> dict[str, Any]:
         with contextlib.suppress(OSError):
             self._channel.send(b"g")
         while True:
@@ -71,7 +84,8 @@ class Running:
             if left <= 0:
                 return {"end": "timeout"}
             # Looking again after half of what is left bounds what several threads can overdraw.
-            ready = {fd for fd, _ in self._poll.poll(1000 * max(left / 2, LEAST_WAIT_S))}
+            wait = min(max(left / 2, LEAST_WAIT_S), MOST_WAIT_S)
+            ready = {fd for fd, _ in self._poll.poll(1000 * wait)}
             if self._link_fd in ready:
                 raise Closed("the trusted side is gone")
             ended = self._pidfd in ready

@@ -1,8 +1,8 @@
 """Gets the tests of one request done, in as few child processes as their ends allow.
 
-The tests share one child, in order. A test that hangs or ends the process costs itself: the next
-one starts in a fresh child, where the program is loaded again. Loading that hangs or ends the
-process is charged to every test that is left and not tried again.
+Tests of the loaded program share one child, in order; a `stdio` test has a child to itself. A test
+that hangs or ends the process costs itself: the next one starts in a fresh child, where the program
+is loaded again. Loading that hangs or ends the process is charged to every test that needs it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ from .confine import Confinement
 from .folder import empty
 from .running import Running
 
+MAX_KEPT_BYTES = 128 << 20
+"""Of all frames and outputs of one execution together; well under what `wire` takes."""
+
+End = tuple[dict[str, Any], bytes, bytes]
+"""What became of a test: an outcome, a frame, standard output."""
+
 
 class Unconfined(Exception):  # noqa: N818 - the state that the child is in
     """A child could not be prepared; no program is to blame."""
 
 
 class Supervisor:
-    """Executes requests one at a time.
+    """Executes one request.
 
     Args:
         link_fd: descriptor of the trusted side; when it closes, the child and this process end.
@@ -44,7 +50,8 @@ class Supervisor:
             `{"outcomes": [...], "clean": bool}`: an outcome for each test, and whether the scratch
             folder could be emptied; if not, it would carry news from one program to the next. An
             outcome's "end" is "frame", "timeout", "died" (with "exit", its code or minus its
-            signal) or "not_run"; "dropped" counts bytes of output that were thrown away.
+            signal), "flood" (more came back than is kept) or "not_run"; "dropped" counts bytes of
+            output that were thrown away.
 
         Raises:
             Unconfined: a child could not be prepared.
@@ -52,45 +59,38 @@ class Supervisor:
             wire.Closed: the trusted side is gone.
         """
         deadline = time.monotonic() + request["limits"]["total_wall_s"]
-        total, clean = len(request["tests"]), True
-        ends: list[tuple[dict[str, Any], bytes, bytes]] = []
-        while len(ends) < total and time.monotonic() < deadline:
-            ends += self._one_child(request, len(ends), deadline)
-            clean = empty(self._scratch) and clean
-        ends += [({"end": "not_run"}, b"", b"")] * (total - len(ends))
+        tests, clean = request["tests"], True
+        ends: list[End] = [({"end": "not_run"}, b"", b"")] * len(tests)
+        room = MAX_KEPT_BYTES
+        for group in _groups(tests):
+            while group and time.monotonic() < deadline:
+                done = self._one_child(request, [tests[index] for index in group], deadline)
+                for index, end in zip(group, done, strict=False):
+                    room -= len(end[1]) + len(end[2])
+                    ends[index] = end if room >= 0 else ({"end": "flood"}, b"", b"")
+                group = group[len(done) :]
+                clean = empty(self._scratch) and clean
         reply = {"outcomes": [end[0] for end in ends], "clean": clean}
         return reply, [blob for end in ends for blob in end[1:]]
 
     def _one_child(
-        self, request: dict[str, Any], first: int, deadline: float
-    ) -> list[tuple[dict[str, Any], bytes, bytes]]:
+        self, request: dict[str, Any], tests: list[dict[str, Any]], deadline: float
+    ) -> list[End]:
         """Ends of the tests that one child got through, the one that ended it included."""
-        running = self._fork(request, first)
-        ends = []
+        running = self._fork(request, tests)
         try:
-            if running.step(deadline)["end"] != "frame":
+            if not running.is_confined():
                 raise Unconfined("a child ended before it was confined")
-            running.take_frame()
-            if request["load"]:
+            if "stdin" not in tests[0] and time.monotonic() < deadline:
                 loaded = running.step(deadline)
                 if loaded["end"] != "frame":
-                    output = running.take_output()[0]
-                    return [(loaded, b"", output)] * (len(request["tests"]) - first)
+                    return [(loaded, b"", running.take_output()[0])] * len(tests)
                 running.take_frame()
-            for _ in request["tests"][first:]:
-                if time.monotonic() >= deadline:
-                    break
-                end = running.step(deadline)
-                frame = running.take_frame() if end["end"] == "frame" else b""
-                output, end["dropped"] = running.take_output()
-                ends.append((end, frame, output))
-                if end["end"] != "frame":
-                    break
+            return _ends(running, len(tests), deadline)
         finally:
             running.end()
-        return ends
 
-    def _fork(self, request: dict[str, Any], first: int) -> Running:
+    def _fork(self, request: dict[str, Any], tests: list[dict[str, Any]]) -> Running:
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
         parent = os.getpid()
@@ -99,7 +99,7 @@ class Supervisor:
             with contextlib.suppress(BaseException):
                 child.main(
                     request,
-                    first,
+                    tests,
                     theirs.fileno(),
                     their_output,
                     parent,
@@ -110,3 +110,21 @@ class Supervisor:
         theirs.close()
         os.close(their_output)
         return Running(pid, ours, output, self._link_fd, request["limits"])
+
+
+def _groups(tests: list[dict[str, Any]]) -> list[list[int]]:
+    """Indices of tests that share a child: all that load the program, then each that does not."""
+    loading = [index for index, test in enumerate(tests) if "stdin" not in test]
+    return [loading, *([index] for index, test in enumerate(tests) if "stdin" in test)]
+
+
+def _ends(running: Running, num_tests: int, deadline: float) -> list[End]:
+    ends: list[End] = []
+    while len(ends) < num_tests and time.monotonic() < deadline:
+        end = running.step(deadline)
+        frame = running.take_frame() if end["end"] == "frame" else b""
+        output, end["dropped"] = running.take_output()
+        ends.append((end, frame, output))
+        if end["end"] != "frame":
+            break
+    return ends
