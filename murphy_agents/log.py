@@ -1,7 +1,7 @@
 """What a run tells: metrics and rollouts as JSON lines, progress, and a summary at the end.
 
-`rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed and
-settings write the same bytes. `metrics.jsonl` has one line per step, seconds included.
+`rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed,
+settings and one thread write the same bytes on a CPU. `metrics.jsonl` has one line per step, seconds included.
 """
 
 from __future__ import annotations

@@ -10,14 +10,15 @@ import json
 import signal
 from typing import Any, cast
 
-from murphy_env.sandbox.compare import Incomparable, Malformed, holds
+from murphy_env.sandbox.compare import Incomparable, Malformed, holds, validate
 from murphy_env.sandbox.request import is_strong
-from murphy_env.sandbox.split import Split, split
+from murphy_env.sandbox.split import Split, split_of
 from murphy_env.sandbox.texts import MAX_ERROR, MAX_VALUE, clean, shorten, show, tail
 from murphy_env.types import Execution, Limits, Status, Task, UnitResult, UnitTest
 
 _FAILURES = {"failed": Status.FAILED, "error": Status.ERROR, "memory": Status.MEMORY}
 _GARBLED = "the program wrote into the channel that its results travel by"
+_FLOOD = "the values and outputs of all tests together are more than is kept; return or print less"
 
 
 def judge(
@@ -48,7 +49,7 @@ def infra_error(task: Task, level: str, reason: str) -> Execution:
 
 def trust_of(task: Task) -> Any:
     """`strong` if no test of the task has to trust the process that the program runs in."""
-    return "strong" if all(is_strong(test) for test in task.tests) else "weak"
+    return "strong" if all(is_strong(task, test) for test in task.tests) else "weak"
 
 
 class _Case:
@@ -65,7 +66,7 @@ class _Case:
     ) -> None:
         self.task, self.test, self.outcome = task, test, outcome
         self.frame, self.output, self.scratch = frame, output, scratch
-        self.halves: Split | None = split(test) if test.kind == "assert" else None
+        self.halves: Split | None = split_of(task, test)
 
     def result(
         self,
@@ -86,10 +87,12 @@ def _judge_test(case: _Case) -> UnitResult:
     if end == "frame":
         try:
             return _judge_frame(case, json.loads(case.frame, parse_constant=_refuse))
-        except (Malformed, ValueError, RecursionError):
+        except Exception:  # whatever the program wrote there, the fault is its own
             return case.result(Status.KILLED, error=_GARBLED)
     if end == "timeout":
         return case.result(Status.TIMEOUT, error=_timeout_text(case.task.limits))
+    if end == "flood":
+        return case.result(Status.KILLED, error=_FLOOD)
     if end == "not_run":
         return case.result(Status.NOT_RUN, error=_not_run_text(case.task.limits))
     return case.result(Status.KILLED, error=_death_text(case.outcome.get("exit")))
@@ -114,10 +117,11 @@ def _judge_failure(case: _Case, frame: dict[str, Any]) -> UnitResult:
     text = frame.get("text")
     if status is None or not isinstance(text, str):
         raise Malformed("a failure that is not as agreed")
+    whole = case.halves is None and case.test.kind != "stdio"
     sides = {
         name: shorten(clean(frame[name], case.scratch))
         for name in ("actual", "expected")
-        if isinstance(frame.get(name), str)
+        if whole and isinstance(frame.get(name), str)  # elsewhere nobody but us knows them
     }
     return case.result(status, error=text, **sides)
 
@@ -126,6 +130,7 @@ def _judge_value(case: _Case, halves: Split, frame: dict[str, Any]) -> UnitResul
     if "value" not in frame:
         raise Malformed("a frame without a value")
     value = frame["value"]
+    validate(value)
     shown = clean(show(value), case.scratch)
     try:
         passed = holds(halves, value, case.task.compare)

@@ -60,8 +60,8 @@ class Pool:
                     place = place or self._start()
                     return self._ask(place, request, read)
                 except (WorkerBroken, Malformed) as error:
-                    self._drop(place)
-                    place = None
+                    broken, place = place, None
+                    self._drop(broken)
                     if self._closed:
                         raise PoolClosed from error
                     if not left:
@@ -69,10 +69,9 @@ class Pool:
                     self.restarts += 1
             raise AssertionError("unreachable: the last try returns or raises")
         finally:
-            if place is not None and place.spent:
-                self._drop(place)
-                place = None
-            self._idle.put(place)
+            spent = place if place is not None and place.spent else None
+            self._idle.put(None if spent else place)
+            self._drop(spent)
 
     def close(self) -> None:
         """End all workers, also those at work; does nothing in a fork of the owner's process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from murphy_env.sandbox.split import parse, split
+from murphy_env.sandbox.split import binds, split_of
 from murphy_env.types import Task, UnitTest
 
 LEAST_MEMORY_BYTES = 64 << 20
@@ -32,23 +32,23 @@ def make_request(task: Task, code: str) -> dict[str, Any]:
         "setup": task.setup,
         "limits": limits,
         "tests": [_sent(task, test) for test in task.tests],
-        "load": any(test.kind != "stdio" for test in task.tests),
     }
 
 
-def is_strong(test: UnitTest) -> bool:
+def is_strong(task: Task, test: UnitTest) -> bool:
     """Whether a test's expected value stays outside, so that no program can forge a pass."""
-    return test.kind == "stdio" or split(test) is not None
+    return test.kind == "stdio" or split_of(task, test) is not None
 
 
 def _sent(task: Task, test: UnitTest) -> dict[str, Any]:
     if test.kind == "stdio":
         return {"kind": "stdio", "stdin": test.stdin or ""}
     try:
-        halves = split(test)
+        halves = split_of(task, test)
+        bound = {"binds": binds(test.source)}
         if halves is not None:
-            return {"kind": "value", "setup": halves.setup, "expression": halves.expression}
-        parse(test.source)
+            sent = {"setup": halves.setup, "expression": halves.expression}
+            return {"kind": "value", **sent, **bound}
     except ValueError as error:
         raise ValueError(f"task {task.task_id!r}: {error}") from error
-    return {"kind": test.kind, "source": test.source, "name": test.name}
+    return {"kind": test.kind, "source": test.source, "name": test.name, **bound}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import socket
 import subprocess
 import tempfile
 import threading
+import weakref
 from typing import Any
 
-from murphy_env.sandbox.inside import wire
+from murphy_env.sandbox.inside import folder, wire
 from murphy_env.sandbox.levels import SandboxUnavailableError, launch
 
 START_S = 60.0
@@ -45,6 +46,7 @@ class Worker:
             self._link, theirs = socket.socketpair()
         except OSError as error:
             raise WorkerBroken(f"a worker did not start: {error}") from error
+        _links.add(self._link)
         try:
             with theirs:
                 plan = self._start(level, theirs)
@@ -76,7 +78,10 @@ class Worker:
             self._link.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> str:
-        """End the process, reap it, remove its folder; the end of what it wrote to stderr."""
+        """End the process, reap it, remove its folder; the end of what it wrote to stderr.
+
+        Never raises: a folder that cannot be removed stays where it is.
+        """
         with self._lock:
             self._link.close()
         said = ""
@@ -86,7 +91,7 @@ class Worker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 said = self._process.communicate()[1].decode("utf-8", "replace")
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        folder.remove(self.scratch)
         return said.strip()[-500:]
 
     def _start(self, level: str, theirs: socket.socket) -> dict[str, Any]:
@@ -108,3 +113,16 @@ class Worker:
             return wire.receive(self._link, timeout_s)
         except wire.Closed as error:
             raise WorkerBroken(f"a worker broke: {error}") from error
+
+
+_links: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _forget_links() -> None:
+    """Close a fork's copies: the servers end when their trainer does, not when its forks do."""
+    for link in list(_links):
+        link.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_links)
