@@ -82,7 +82,13 @@ def read_config(arguments: Sequence[str]) -> Any:
     check_names(TrainConfig, values)
     check_names(TrainConfig, [flag for flag in flags if flag != "help"])
     described: Any = TrainConfig  # the library's own bound on it does not admit any dataclass
-    parser = HfArgumentParser(described, prog="murphy train", allow_abbrev=False)
+    parser = HfArgumentParser(
+        described,
+        prog="murphy train",
+        usage="murphy train [--config FILE.yaml] [--SETTING VALUE ...]",
+        description="Flags win over the file; --SETTING and a key of the file have the same names.",
+        allow_abbrev=False,
+    )
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")

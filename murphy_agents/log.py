@@ -1,7 +1,8 @@
 """What a run tells: metrics and rollouts as JSON lines, progress, and a summary at the end.
 
 `rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed,
-settings and one thread write the same bytes on a CPU. `metrics.jsonl` has one line per step, seconds included.
+settings and one thread write the same bytes on a CPU. `metrics.jsonl` has one line per step, with
+seconds.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class RunLog:
             name: sum(m.get(name, 0.0) for m in self.history) for m in self.history for name in m
         }
         lines = [
-            f"{len(self.history)} steps, {total['num_problems']:.0f} problems, "
+            f"{len(self.history)} {'step' if len(self.history) == 1 else 'steps'}, {total['num_problems']:.0f} problems, "
             f"{total['num_generations']:.0f} generations, "
             f"{total['trained_tokens']:.0f} tokens trained",
             f"reward of first attempts {first['reward/turn_1']:.3f} -> "

@@ -46,7 +46,7 @@ def travelled(value):
 
 
 def check(source, value, compare="python"):
-    halves = split(UnitTest(source))
+    halves = split(source)
     assert isinstance(halves, Split)
     return holds(halves, travelled(value), compare)
 

@@ -24,7 +24,7 @@ from murphy_env.types import Limits, Task, UnitTest
     ],
 )
 def test_split_tests_send_no_expected_value(source, sent, shown):
-    halves = split(UnitTest(source))
+    halves = split(source)
     assert (halves.expression, halves.shown) == (sent, shown)
     request = make_request(Task("t", "", [source]), "")
     assert "271828" not in str(request)
@@ -56,7 +56,7 @@ def test_split_tests_send_no_expected_value(source, sent, shown):
     ],
 )
 def test_tests_that_would_take_an_expected_value_along_run_whole(source):
-    assert split(UnitTest(source)) is None
+    assert split(source) is None
 
 
 def test_no_stdout_is_sent():
