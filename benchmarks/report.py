@@ -1,6 +1,7 @@
 """What every benchmark shares: rounds that alternate, ratios with their spread, a JSON file."""
 
 import argparse
+import contextlib
 import json
 import platform
 import subprocess
@@ -70,4 +71,8 @@ def publish(settings, found, file):
 def _processor_s():
     """Processor seconds of this process, its descendants, and theirs that have ended."""
     me = psutil.Process()
-    return sum(sum(process.cpu_times()[:4]) for process in [me, *me.children(recursive=True)])
+    while True:
+        # One that ends while we look is in its parent's account the next time.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            everyone = [me, *me.children(recursive=True)]
+            return sum(sum(process.cpu_times()[:4]) for process in everyone)

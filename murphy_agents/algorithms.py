@@ -70,7 +70,10 @@ class Algorithm:
         """How many generations to grow at `turn` from a parent (None at turn 1); 0 past S."""
         if turn > self.num_turns:
             return 0
-        return self.expand[turn - 1] if isinstance(self.expand, tuple) else self.expand(node, turn)
+        count = self.expand[turn - 1] if isinstance(self.expand, tuple) else self.expand(node, turn)
+        if not isinstance(count, int) or count < (node is None):
+            raise ValueError(f"expand gave {count!r} at turn {turn}; give a count, 1 or more at 1")
+        return count
 
     def grade(self, root: Group) -> None:
         """Set `credit`, `pruned`, `advantage` and `weight` on every node; twice is as once.
@@ -92,10 +95,7 @@ class Algorithm:
         self.balance(root)
 
     def _assign_credit(self, level: list[Group], turn: int) -> dict[Group, Sequence[float]]:
-        """Credit the groups of one turn from what was kept below, then prune them.
-
-        Returns the credits that each group pays its parent.
-        """
+        """Credit a turn from what was kept below, prune it; gives what groups pay their parents."""
         if any(group.turn != turn for group in level) or turn > self.num_turns:
             found, most = {group.turn for group in level}, self.num_turns
             raise ValueError(f"depth {turn} has turns {found}; turn is the depth, at most {most}")
@@ -107,6 +107,8 @@ class Algorithm:
             if node.reward is not None:
                 children = paid[node.refinements] if node.refinements else ()
                 node.credit = self.credit(node.reward, children, self.num_turns - turn)
+                if not isinstance(node.credit, float | int) or not math.isfinite(node.credit):
+                    raise ValueError(f"credit gave {node.credit!r} at turn {turn}; give a number")
         dropped = self.prune(level)
         for node in dropped.nodes:
             if node.credit is not None:

@@ -22,14 +22,17 @@ def refuse_used(config: TrainConfig) -> None:
         FileExistsError: the folder holds a run, or part of one.
         ValueError: the model to train lies in what would be replaced.
     """
-    old = _old(Path(config.output_dir))
+    folder = Path(config.output_dir)
+    if not config.output_dir or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"output_dir is {config.output_dir!r}; give a folder, new or there")
+    old = _old(folder)
     if old and not config.overwrite_output_dir:
         raise FileExistsError(
             f"output_dir {config.output_dir!r} holds {old[0].name} of an earlier run; choose "
             "another folder, or set overwrite_output_dir to replace it"
         )
-    model = Path(config.model).absolute()
-    if any(path.absolute() in (model, *model.parents) for path in old):
+    model = Path(config.model).resolve()
+    if any(path.resolve() in (model, *model.parents) for path in old):
         raise ValueError(
             f"model {config.model!r} lies in output_dir {config.output_dir!r} and would be "
             "deleted; write into another folder"
@@ -43,7 +46,7 @@ def claim(config: TrainConfig, algorithm: Algorithm) -> Path:
     """
     folder = Path(config.output_dir)
     for path in _old(folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "algorithm.txt", describe(algorithm) + "\n")
     write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
@@ -78,7 +81,8 @@ def _old(folder: Path) -> list[Path]:
     """What an earlier run left there and a new one would write."""
     names = ("metrics.jsonl", "rollouts.jsonl", "final")
     left = [folder / name for name in names] + sorted(folder.glob("checkpoint-*"))
-    return [path for path in left if path.exists()]
+    # Empty logs are those of a run that ended before its first step.
+    return [path for path in left if path.is_dir() or (path.exists() and path.stat().st_size)]
 
 
 def describe(algorithm: Algorithm) -> str:

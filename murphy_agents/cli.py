@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from murphy_env.types import InfrastructureError
 
 _USAGE = """\
 murphy: language models learn to repair their own code
@@ -18,6 +23,11 @@ murphy: language models learn to repair their own code
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit status: 0, or 2 where the arguments or the input were wrong."""
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: modules named by settings may lie here
+    if name == "--version":
+        print(importlib.metadata.version("murphy-rl"))
+        return 0
     if name in ("-h", "--help"):
         print(_USAGE)
         return 0
@@ -36,14 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"murphy {name}: stopped; what was written so far stays", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, InfrastructureError, ArithmeticError) as error:
         print(f"murphy {name}: {error}", file=sys.stderr)
     return 2
 
 
 def _train(arguments: Sequence[str]) -> int:
-    import importlib.util
-
     for extra in ("torch", "transformers"):
         if importlib.util.find_spec(extra) is None:
             raise ModuleNotFoundError(name=extra)
@@ -52,6 +60,8 @@ def _train(arguments: Sequence[str]) -> int:
 
     from murphy_agents.training import train
 
+    # peft asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
     # Of writing files; the run shows its own.
     disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     train(config)
@@ -70,7 +80,7 @@ def read_config(arguments: Sequence[str]) -> Any:
     from murphy_agents.config import TrainConfig
     from murphy_agents.settings import check_names
 
-    arguments = list(arguments)
+    arguments = [part for a in arguments for part in (a.split("=", 1) if _is_config(a) else [a])]
     values: dict[str, Any] = {}
     if "--config" in arguments:
         at = arguments.index("--config")
@@ -78,15 +88,17 @@ def read_config(arguments: Sequence[str]) -> Any:
             raise ValueError("--config needs the path of a YAML file")
         values = _yaml(Path(arguments[at + 1]))
         del arguments[at : at + 2]
+    if "--config" in arguments:
+        raise ValueError("--config is given twice; give one file, flags win over it")
     flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
     check_names(TrainConfig, values)
     check_names(TrainConfig, [flag for flag in flags if flag != "help"])
     described: Any = TrainConfig  # the library's own bound on it does not admit any dataclass
-    parser = HfArgumentParser(
+    parser = _parser_class(HfArgumentParser)(
         described,
         prog="murphy train",
         usage="murphy train [--config FILE.yaml] [--SETTING VALUE ...]",
-        description="Flags win over the file; --SETTING and a key of the file have the same names.",
+        description="--config names a YAML file with the same settings as keys; flags win over it.",
         allow_abbrev=False,
     )
     given, unknown = parser.parse_known_args(arguments)
@@ -96,13 +108,29 @@ def read_config(arguments: Sequence[str]) -> Any:
     return TrainConfig.from_mapping(values | from_flags)
 
 
+def _is_config(argument: str) -> bool:
+    return argument.startswith("--config=")
+
+
+def _parser_class(base: Any) -> Any:
+    """The library's parser, with mistakes raised as ours are."""
+
+    class Parser(base):  # type: ignore[misc]  # the base is known late
+        def error(self, message: str) -> NoReturn:
+            raise ValueError(message)
+
+    return Parser
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML in UTF-8: {error}") from error
+    except OSError as error:
+        raise ValueError(f"--config {path} cannot be read: {error.strerror}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `setting: value` lines; it holds {values!r}")
     return values

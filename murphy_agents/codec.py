@@ -126,17 +126,26 @@ class ChatCodec:
                 raise ValueError(
                     f"the chat template of {self._tokenizer.name_or_path!r} drops or rewrites the "
                     f"content of message {places} of {len(roles)}, so what it says would be lost; "
-                    "set tokenizer.chat_template to one that writes every content, or use "
-                    'transcript="requote", which needs no assistant messages'
+                    "save a tokenizer whose chat template writes every content, choose prompts "
+                    "without a system message (prompts='terse'), or transcript='requote'"
                 )
             self._pieces[roles] = pieces
         return self._pieces[roles]
 
     def _render(self, roles: tuple[str, ...]) -> list[tuple[int, ...] | int]:
         conversation = [{"role": role, "content": _mark(i)} for i, role in enumerate(roles)]
-        text: str = self._tokenizer.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=True, **self._options
-        )
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=True, **self._options
+            )
+        except Exception as error:
+            if not type(error).__module__.startswith("jinja2"):
+                raise
+            raise ValueError(
+                f"the chat template of {self._tokenizer.name_or_path!r} refuses messages with the "
+                f"roles {', '.join(roles)} ({error}); choose prompts without a system message "
+                "(prompts='terse', or your own), or set another chat template"
+            ) from error
         words = re.split(_MARK, text)
         pieces: list[tuple[int, ...] | int] = []
         for word, index in itertools.zip_longest(words[::2], words[1::2]):

@@ -219,8 +219,11 @@ def _prune_is(name: str) -> Callable[[TrainConfig], bool]:
 
 
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
+_OF_OUR_ENV = ("tasks", "prompts", "reward", "hidden_share", "sandbox_level")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], bool], str]] = [
     ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
+    ("num_generations", lambda config: config.fanout is None, "without fanout"),
+    *((name, lambda config: config.env is None, "without env") for name in _OF_OUR_ENV),
     ("prune", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
     ("gamma", _algorithm_in("murphy_mers"), "by murphy_mers"),
     ("childless", _algorithm_in("murphy_mers"), "by murphy_mers"),

@@ -5,8 +5,7 @@ after the node's own (S - s) to a credit. `Algorithm.grade` applies it from the 
 first, so the refinements' credits are themselves final. Rewards are taken to be 0 or more.
 
 Departures from the paper (section 4): `mean_reward` leaves a node without refinements as it is
-unless `childless="literal"`; `own_reward` and `child_mean` are controls that the paper does not
-run.
+unless `childless="literal"`; `own_reward` and `child_mean` are controls, not the paper's.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ an episode are read from the outermost one. Nothing here knows token ids or tree
 What an environment of one's own must offer: an attribute `task_ids`; `reset(options=...)` that
 takes `task_id` or `snapshot`; `info["messages"]` and `info["snapshot"]` after reset and step.
 Whatever is random in it must come from its `np_random`, which is seeded anew for every step.
+Steps of many branches meet in one environment, so a wrapper must keep nothing from one step to the
+next: counting ones, such as TimeLimit or NormalizeReward, do not fit.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class EnvPool:
         self._envs: list[gym.Env[str, str]] = []
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="murphy-env")
         try:
-            self._envs += (make_env() for _ in range(size))
+            for _ in range(size):
+                self._envs.append(_checked(make_env(), self._envs))
             self.task_ids = _task_ids(self._envs[0])
         except BaseException:
             self.close()
@@ -104,6 +107,19 @@ class EnvPool:
         return Outcome(float(reward), None if terminated or truncated else after, kept)
 
 
+def _checked(env: Any, others: list[gym.Env[str, str]]) -> gym.Env[str, str]:
+    """An environment that `make_env` gave, if it is one of its own.
+
+    Raises:
+        ValueError: it is none, or it was given before: threads would share one episode.
+    """
+    if not isinstance(env, gym.Env):
+        raise ValueError(f"make_env gave {env!r}; it must give a gymnasium.Env")
+    if any(env.unwrapped is other.unwrapped for other in others):
+        raise ValueError("make_env gave the same environment twice; make a new one at every call")
+    return env
+
+
 def _attribute(env: gym.Env[str, str], name: str) -> Any:
     return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
 
@@ -131,8 +147,8 @@ def _position(observation: str, info: dict[str, Any]) -> Position:
             )
     if as_text(info["messages"]) != observation:
         raise ValueError(
-            f"the observation {observation[:60]!r}... is not the text of info['messages'], so it "
-            "is unclear what the model should read; a wrapper that changes prompts must change "
+            f"the observation {str(observation)[:60]!r}... is not the text of info['messages'], so "
+            "it is unclear what the model should read; a wrapper that changes prompts must change "
             "both (murphy_env.MessagesWrapper does)"
         )
     return Position(info["messages"], info["snapshot"])

@@ -77,6 +77,15 @@ class RunLog:
         else:
             self._console.print(f"step {number}/{self._num_steps}  {told}", soft_wrap=True)
 
+    def say_long(self, num_long: int, num_tasks: int) -> None:
+        """Tell of tasks whose prompts do not fit, where there are some."""
+        if num_long:
+            self._console.print(
+                f"{num_long} of {num_tasks} tasks leave no room for a completion beside their "
+                "prompt: they count as overflow and teach nothing",
+                soft_wrap=True,
+            )
+
     def finish(self) -> str:
         """Print and give the summary."""
         text = self.summary()
@@ -92,12 +101,11 @@ class RunLog:
             name: sum(m.get(name, 0.0) for m in self.history) for m in self.history for name in m
         }
         lines = [
-            f"{len(self.history)} {'step' if len(self.history) == 1 else 'steps'}, {total['num_problems']:.0f} problems, "
+            f"{len(self.history)} {'step' if len(self.history) == 1 else 'steps'}, "
+            f"{total['num_problems']:.0f} problems, "
             f"{total['num_generations']:.0f} generations, "
             f"{total['trained_tokens']:.0f} tokens trained",
-            f"reward of first attempts {first['reward/turn_1']:.3f} -> "
-            f"{last['reward/turn_1']:.3f}, "
-            f"best of each problem {first['reward/best']:.3f} -> {last['reward/best']:.3f}",
+            f"first step: {_rewards(first)}; last step: {_rewards(last)}",
             f"{total['num_zero_signal_groups']:.0f} of {total['num_trained_groups']:.0f} groups "
             "had equal credits and so no signal",
             "seconds: " + ", ".join(
@@ -107,7 +115,7 @@ class RunLog:
         ]  # fmt: skip
         lines += [f"{total[name]:.0f} {told}" for name, told in _COUNTED.items() if total[name]]
         if not any(metrics["optimizer_steps"] for metrics in self.history):
-            lines.append("Nothing was left to train on; the counts above say why.")
+            lines.append("Nothing was left to train on, so the model is as it was.")
         elif total["num_zero_signal_groups"] == total["num_trained_groups"]:
             lines.append(
                 "No group held both better and worse attempts, so nothing could be learned. A "
@@ -117,14 +125,19 @@ class RunLog:
         return "\n".join([*lines, f"written to {self._folder}"])
 
 
+def _rewards(metrics: Mapping[str, float]) -> str:
+    """Mean rewards of a step, as far as something was attempted."""
+    turns = [name for name in metrics if name.startswith("reward/turn_")]
+    if not turns:
+        return "nothing attempted"
+    by_turn = " ".join(f"{metrics[name]:.3f}" for name in turns)
+    return f"reward by turn {by_turn}, best of each problem {metrics['reward/best']:.3f}"
+
+
 def _line(metrics: Mapping[str, float]) -> str:
     seconds = sum(value for name, value in metrics.items() if name.startswith("seconds/"))
-    turns = [name for name in metrics if name.startswith("reward/turn_")]
-    rewards = " ".join(f"{metrics[name]:.3f}" for name in turns)
     updated = "nothing to train"
     if "loss" in metrics:
-        updated = f"loss {metrics['loss']:+.4f}  grad {metrics['grad_norm']:.3g}"
-    return (
-        f"reward by turn {rewards}  best {metrics['reward/best']:.3f}  {updated}  "
-        f"{metrics['num_generations']:.0f} generations  {seconds:.1f} s"
-    )
+        updated = f"loss {metrics['loss']:+.4f}, grad {metrics['grad_norm']:.3g}"
+    drawn = f"{metrics['num_generations']:.0f} generations, {seconds:.1f} s"
+    return f"{_rewards(metrics)}; {updated}; {drawn}"

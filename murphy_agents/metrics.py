@@ -33,7 +33,7 @@ def rollout_metrics(rollout: Rollout) -> Metrics:
     nodes = [node for root in rollout.roots for node in walk(root)]
     trees = [[node for node in walk(root) if node.reward is not None] for root in rollout.roots]
     all_groups = [group for root in rollout.roots for group in groups(root) if group.nodes]
-    by_turn: dict[int, list[float]] = {1: []}
+    by_turn: dict[int, list[float]] = {}
     for group in all_groups:
         rewards = [node.reward for node in group.nodes if node.reward is not None]
         by_turn.setdefault(group.turn, []).extend(rewards)
@@ -48,7 +48,7 @@ def rollout_metrics(rollout: Rollout) -> Metrics:
         "num_untold_problems": sum(map(_untold, rollout.roots)),
         "num_overflows": rollout.num_overflows,
         "num_infra_errors": rollout.num_infra_errors,
-        **{f"reward/turn_{turn}": mean(rewards) for turn, rewards in sorted(by_turn.items())},
+        **{f"reward/turn_{turn}": mean(told) for turn, told in sorted(by_turn.items()) if told},
         "reward/best": mean([max(node.reward or 0.0 for node in t) for t in trees if t]),
         **_rates("reward/visible", [_visible_rate(node) for node in nodes]),
         **_rates("reward/hidden", [node.info.get("hidden_pass_rate") for node in nodes]),

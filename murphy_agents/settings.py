@@ -22,7 +22,7 @@ def check_types(settings: Any) -> None:
 def check_names(settings: type[Any], names: Iterable[str]) -> None:
     """Raise ValueError for a name that is no field, and say which field is nearest."""
     known = [field.name for field in dataclasses.fields(settings)]
-    for name in names:
+    for name in map(str, names):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise ValueError(f"{name!r} is no setting of murphy train; the nearest is {near!r}")

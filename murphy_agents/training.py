@@ -7,11 +7,12 @@ rollout. Weight decay acts at a step without signal too, as long as there is a K
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from murphy_agents import checkpoint
+from murphy_agents import checkpoint, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner
@@ -19,18 +20,15 @@ from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.log import RunLog
 from murphy_agents.metrics import Metrics
 from murphy_agents.strategies import algorithm_of
-from murphy_agents.wiring import batches, check_turns, load_policy, make_env_of, make_sampler
 from murphy_env import Task
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind."""
+    """What a run leaves behind: the final model's folder, the lines of its metrics, a summary."""
 
     model_dir: Path
-    """The final model, in Hugging Face layout."""
     history: list[Metrics]
-    """The lines of `metrics.jsonl`."""
     summary: str
 
 
@@ -49,17 +47,20 @@ def train(
         ValueError: settings that cannot work together.
         FileExistsError: `output_dir` holds a run already.
     """
+    config = dataclasses.replace(config)  # checks once more what may have been changed since
     checkpoint.refuse_used(config)
     algorithm = algorithm or algorithm_of(config)
-    make_env = make_env_of(config, tasks, make_env, algorithm.num_turns)
+    make_env = wiring.make_env_of(config, tasks, make_env, algorithm.num_turns)
     # Twice as many environments as programs that run at once: some prepare while others wait.
     with EnvPool(make_env, 2 * config.sandbox_workers) as envs:
-        check_turns(envs, algorithm.num_turns)
-        learner = Learner.start(config, load_policy(config, envs), len(envs.task_ids))
-        sampler = make_sampler(config, learner.policy, envs)
+        wiring.check_turns(envs, algorithm.num_turns)
+        learner = Learner.start(config, wiring.load_policy(config, envs), len(envs.task_ids))
+        sampler = wiring.make_sampler(config, learner.policy, envs)
+        num_long = wiring.check_room(sampler)
         folder = checkpoint.claim(config, algorithm)
         with RunLog(folder, learner.num_steps) as log:
-            for step, task_ids in enumerate(batches(config, envs.task_ids), 1):
+            log.say_long(num_long, len(envs.task_ids))
+            for step, task_ids in enumerate(wiring.batches(config, envs.task_ids), 1):
                 rollout = sampler.grow(task_ids, algorithm.fanout, seed=(config.seed, step))
                 for root in rollout.roots:
                     algorithm.grade(root)

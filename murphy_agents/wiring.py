@@ -32,6 +32,8 @@ def make_env_of(
     if config.env is not None:
         make_env = imported(config.env)
     if make_env is not None:
+        if not callable(make_env):
+            raise ValueError(f"make_env is {make_env!r}; give a function that makes an environment")
         return make_env
     loaded = list(tasks) if tasks is not None else sources.load(config.tasks)
     return lambda: CodeFeedbackEnv(
@@ -64,8 +66,10 @@ def imported(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{name!r} cannot be imported ({error}); write 'package.module:NAME'") \
-            from error  # fmt: skip
+        raise ValueError(
+            f"{name!r} cannot be imported ({error}); write 'package.module:NAME', of a package "
+            "that is installed or lies in the current folder"
+        ) from error
 
 
 def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
@@ -86,6 +90,7 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
         "disable_dropout": config.disable_dropout,
     }
     if config.model.split(":")[0] != "tiny":
+        _check_model_name(config.model)
         return Policy.load(config.model, dtype=dtype, device=device, **settings)
     kind: Any = config.model.partition(":")[2] or "qwen3"
     positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
@@ -97,6 +102,35 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
         model.name_or_path = str(base.absolute())
     moved: Any = model  # `to` is wrapped by a decorator that loses its types
     return Policy.wrap(moved.to(device=device, dtype=dtype), tokenizer, **settings)
+
+
+def _check_model_name(name: str) -> None:
+    path = Path(name)
+    looks_local = name.startswith((".", "/", "~")) or len(path.parts) != 2
+    if not name or (looks_local and len(path.parts) > 2 and not path.exists()):
+        raise ValueError(f"model is {name!r}, and there is no such folder; give one, or a hub name")
+    if path.is_dir() and not (path / "tokenizer.json").exists():
+        raise ValueError(f"model {name!r} has no tokenizer.json; save the tokenizer there too")
+    if path.is_file():
+        raise ValueError(f"model {name!r} is a file; give the folder that it lies in")
+
+
+def check_room(sampler: Sampler) -> int:
+    """How many tasks' first prompts leave no room for a completion.
+
+    Raises:
+        ValueError: all of them.
+    """
+    room = sampler.engine.context_length - sampler.params.max_tokens
+    ids = sampler.envs.task_ids
+    prompts = (sampler.codec.encode(sampler.envs.start(task_id).messages) for task_id in ids)
+    num_long = sum(len(prompt) > room for prompt in prompts)
+    if num_long == len(ids):
+        raise ValueError(
+            f"max_completion_length is {sampler.params.max_tokens} and the model's context "
+            f"{sampler.engine.context_length}: no task's prompt fits beside a completion; lower it"
+        )
+    return num_long
 
 
 def _device_of(config: TrainConfig) -> torch.device:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -68,7 +69,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
 
     def __init__(
         self,
-        tasks: str | Sequence[Task] = "embedded",
+        tasks: str | Path | Sequence[Task] = "embedded",
         max_turns: int = 2,
         sandbox: Mapping[str, Any] | Sandbox | None = None,
         prompts: str | prompting.Prompts | None = None,
@@ -78,11 +79,14 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         render_mode: str | None = None,
     ) -> None:
         _check_settings(max_turns, reward, hidden_share, transcript, render_mode)
+        _check_parts(sandbox, prompts)
         self._tasks = _by_id([withhold(task, hidden_share) for task in _load(tasks)])
         self.task_ids = tuple(self._tasks)
         """Ids of all tasks, in the order of their source."""
         self.max_turns = max_turns
         self._prompts = prompting.prompt_set(prompts) if isinstance(prompts, str) else prompts
+        for preferred in {_preferred(task) for task in self._tasks.values()}:
+            prompting.prompt_set(preferred)
         self._reward = reward
         self.transcript = transcript
         self._sandbox = sandbox if isinstance(sandbox, Sandbox) else shared_sandbox(sandbox or {})
@@ -103,9 +107,10 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             ValueError: an unknown option, task id or snapshot, or a snapshot of a finished episode.
         """
         super().reset(seed=seed)
-        self.episode = self._begin(options or {})
-        self.execution = None
-        return self._observe({})
+        episode = self._begin(options or {})
+        observation, info = self._observe(episode, {})
+        self.episode, self.execution = episode, None
+        return observation, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Judge one completion: the raw text of the model, code not yet taken out.
@@ -129,19 +134,19 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             results=execution.visible if execution else (),
             pass_rate=execution.reward if execution else 0.0,
         )
-        self.episode, self.execution = episode.after(attempt), execution
-        observation, info = self._observe(
-            {
-                "code": code,
-                "pass_rate": attempt.pass_rate,
-                **_hidden_rate(episode.task, execution),
-                "results": [result.to_json() for result in attempt.results],
-                "feedback": self._prompts_of(self.episode).feedback(self.episode),
-            }
-        )
-        solved = self.episode.solved
-        truncated = self.episode.out_of_turns and not solved
-        return observation, self._reward_of(self.episode), solved, truncated, info
+        after = episode.after(attempt)
+        told = {
+            "code": code,
+            "pass_rate": attempt.pass_rate,
+            **_hidden_rate(episode.task, execution),
+            "results": [result.to_json() for result in attempt.results],
+            "feedback": self._prompts_of(after).feedback(after),
+        }
+        observation, info = self._observe(after, told)
+        # Only now: a prompt set that raises must not cost an attempt.
+        self.episode, self.execution = after, execution
+        truncated = after.out_of_turns and not after.solved
+        return observation, self._reward_of(after), after.solved, truncated, info
 
     def render(self) -> str | None:
         """The episode as text (`render_mode="ansi"`)."""
@@ -204,9 +209,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             raise ResetNeeded("this episode is finished; call reset() before the next step()")
         return self.episode
 
-    def _observe(self, more: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        episode = self.episode
-        assert episode is not None
+    def _observe(self, episode: Episode, more: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         messages = prompting.messages(self._prompts_of(episode), episode, self.transcript)
         info = {
             "task_id": episode.task.task_id,
@@ -217,8 +220,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         return prompting.as_text(messages), info | more
 
     def _prompts_of(self, episode: Episode) -> prompting.Prompts:
-        preferred = episode.task.metadata.get("prompts", "standard")
-        return self._prompts or prompting.prompt_set(preferred)
+        return self._prompts or prompting.prompt_set(_preferred(episode.task))
 
     def _reward_of(self, episode: Episode) -> float:
         *before, last = [attempt.pass_rate for attempt in episode.attempts]
@@ -235,13 +237,21 @@ def _hidden_rate(task: Task, execution: Execution | None) -> dict[str, float]:
     return {"hidden_pass_rate": len(passed) / hidden}
 
 
-def _load(tasks: str | Sequence[Task]) -> Sequence[Task]:
+def _preferred(task: Task) -> str:
+    return str(task.metadata.get("prompts", "standard"))
+
+
+def _load(tasks: Any) -> Sequence[Task]:
     if isinstance(tasks, str):
         return sources.load(tasks)
+    if isinstance(tasks, Path):
+        return sources.load(str(tasks))
+    if isinstance(tasks, Task) or not isinstance(tasks, Sequence):
+        raise TypeError(f"tasks is {tasks!r}; give a list of Task, a path or a source name")
     for task in tasks:
         if not isinstance(task, Task):
             raise TypeError(f"tasks holds {task!r}; give murphy_env.Task objects or a source name")
-    return tasks
+    return list(tasks)
 
 
 def _by_id(tasks: Sequence[Task]) -> dict[str, Task]:
@@ -258,11 +268,11 @@ def _by_id(tasks: Sequence[Task]) -> dict[str, Task]:
 def _check_settings(
     max_turns: int, reward: str, hidden_share: float, transcript: str, render_mode: str | None
 ) -> None:
-    if max_turns < 1:
-        raise ValueError(f"max_turns is {max_turns}; give at least 1")
+    if type(max_turns) is not int or max_turns < 1:
+        raise ValueError(f"max_turns is {max_turns}; give a whole number, at least 1")
     if reward not in get_args(Reward):
         raise ValueError(f"reward is {reward!r}; choose one of {get_args(Reward)}")
-    if not 0 <= hidden_share < 1:
+    if not isinstance(hidden_share, int | float) or not 0 <= hidden_share < 1:
         raise ValueError(f"hidden_share is {hidden_share}; give a share in [0, 1)")
     if transcript not in get_args(prompting.Transcript):
         raise ValueError(
@@ -270,3 +280,10 @@ def _check_settings(
         )
     if render_mode not in (None, "ansi"):
         raise ValueError(f"render_mode is {render_mode!r}; use 'ansi' or None")
+
+
+def _check_parts(sandbox: Any, prompts: Any) -> None:
+    if not isinstance(sandbox, Mapping | Sandbox | None):
+        raise TypeError(f"sandbox is {sandbox!r}; give its settings as a dict, or a Sandbox")
+    if not isinstance(prompts, str | prompting.Prompts | None):
+        raise TypeError(f"prompts is {prompts!r}; give a name, or a murphy_env.prompts.Prompts")

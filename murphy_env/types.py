@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, get_args
 
+from murphy_env.checks import check_source, check_test
+
 Kind = Literal["assert", "function", "unittest", "stdio"]
 Compare = Literal["python", "strict"]
 Trust = Literal["strong", "weak"]
@@ -43,6 +45,11 @@ class InfrastructureError(RuntimeError):
     """The sandbox could not give a verdict; that says nothing about the program."""
 
 
+_MOST_BYTES = (1 << 63) - 1
+_MOST_SECONDS = 1_000_000
+"""The system's own clocks and limits take no more."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one execution may use. A test that passes a time limit is a `timeout`."""
@@ -62,8 +69,14 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if not value > 0:
-                raise ValueError(f"Limits.{name} is {value!r}; give a number above 0")
+            whole = name.endswith("_bytes")
+            most = _MOST_BYTES if whole else _MOST_SECONDS
+            kinds = int if whole else int | float
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value <= most:
+                what = "whole number" if whole else "number"
+                raise ValueError(
+                    f"Limits.{name} is {value!r}; give a {what} above 0, at most {most}"
+                )
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,10 @@ kind='assert', stdin=None, stdout=None)
             raise ValueError("a stdio UnitTest needs stdout=, the text that the program must print")
         if self.kind in ("function", "unittest") and not self.name:
             raise ValueError(f"a {self.kind} UnitTest needs name=, what to run of its source")
+        if not isinstance(self.source, str):
+            raise ValueError(f"UnitTest.source is {self.source!r}; give Python source as a str")
+        if self.kind != "stdio":
+            check_test(self.kind, self.source, self.name)
         if not (self.visible or self.scored):
             raise ValueError(f"the test {self.source!r} is neither visible nor scored; drop it")
 
@@ -220,6 +237,9 @@ class Task:
         object.__setattr__(self, "metadata", _ReadOnly(json.loads(_json(self.metadata))))
         if not self.task_id or not isinstance(self.task_id, str):
             raise ValueError(f"Task.task_id is {self.task_id!r}; give a non-empty string")
+        if not isinstance(self.limits, Limits):
+            raise ValueError(f"Task.limits is {self.limits!r}; give a murphy_env.Limits")
+        _check_texts(self)
         if self.compare not in get_args(Compare):
             raise ValueError(f"Task.compare is {self.compare!r}; use one of {get_args(Compare)}")
         if not any(test.scored for test in tests):
@@ -336,9 +356,34 @@ class _ReadOnly(Mapping[str, Any]):
         )
 
 
+def _check_texts(task: Task) -> None:
+    for name in ("prompt", "prelude", "setup", "entry_point", "reference"):
+        text = getattr(task, name)
+        if text is None and name in ("entry_point", "reference"):
+            continue
+        if not isinstance(text, str):
+            raise ValueError(f"task {task.task_id!r}: {name} is {text!r}; give a str")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"task {task.task_id!r}: {name} holds {text[error.start]!r}, which is no character "
+                "of any text; remove it"
+            ) from error
+    if task.entry_point is not None and not task.entry_point.isidentifier():
+        raise ValueError(
+            f"task {task.task_id!r}: entry_point is {task.entry_point!r}; give the bare name"
+        )
+    for name in ("prelude", "setup"):
+        check_source(f"{name} of task {task.task_id!r}", getattr(task, name))
+
+
 def _listed(tests: Any) -> Sequence[Any]:
     if isinstance(tests, str | UnitTest) or not isinstance(tests, Sequence):
         raise ValueError(f"Task.tests is {tests!r}; give a list of UnitTest or assert strings")
+    for test in tests:
+        if not isinstance(test, str | UnitTest):
+            raise ValueError(f"Task.tests holds {test!r}; give UnitTest or assert strings")
     return tests
 
 

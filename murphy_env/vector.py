@@ -39,7 +39,7 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **settings: Any,
     ) -> None:
-        if num_envs < 1:
+        if type(num_envs) is not int or num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; give at least 1")
         first = CodeFeedbackEnv(**settings)
         # Copies share the tasks and the sandbox; episode and random numbers are each one's own.
@@ -66,6 +66,8 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         """
         options = dict(options or {})
         mask = self._mask(options.pop("reset_mask", None))
+        if isinstance(seed, np.integer):
+            seed = int(seed)
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
         per_env: dict[str, Sequence[Any]] = {
             name: self._listed(name, values) for name, values in options.items()
@@ -90,6 +92,10 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             InfrastructureError: the sandbox gave no verdict for one of them.
         """
         self._listed("actions", actions)
+        for i, action in enumerate(actions):
+            # Before any is judged: a step is taken by all or by none.
+            if not isinstance(action, str):
+                raise TypeError(f"action {i} is {action!r}; give one text per environment")
         restart = self._done & (self.autoreset_mode == AutoresetMode.NEXT_STEP)
         outcomes = list(self._threads.map(self._step_one, range(self.num_envs), actions, restart))
         rewards = np.zeros(self.num_envs)
@@ -125,7 +131,8 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         return self.envs[i].step(action)
 
     def _listed(self, name: str, values: Any) -> Sequence[Any]:
-        if isinstance(values, str) or len(values) != self.num_envs:
+        sized = hasattr(values, "__len__") and not isinstance(values, str)
+        if not sized or len(values) != self.num_envs:
             raise ValueError(
                 f"{name} is {values!r}; give a sequence of {self.num_envs}, one per environment"
             )

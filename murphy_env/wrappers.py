@@ -53,7 +53,7 @@ class MessagesWrapper(gym.Wrapper[str, str, str, str]):
 
 
 def check_branching(
-    env: gym.Env[str, str], completions: Sequence[str] | None = None, episodes: int = 3
+    env: gym.Env[str, str], completions: Sequence[str] | None = None, episodes: int = 4
 ) -> None:
     """Check that an environment continued from a snapshot behaves as one that was played there.
 
@@ -63,7 +63,9 @@ def check_branching(
 
     Args:
         env: anything with this package's `info["snapshot"]` and reset option.
-        completions: what to play, in turn; by default no code, a broken program and a wrong one.
+        completions: what to play, in turn; by default no code, a broken program, a wrong one and
+            the reference where the task has one. A reward that is wrong in other cases only, for
+            half-right programs say, is found only with completions that lead there.
         episodes: how many episodes, with seeds 0, 1, ...
 
     Raises:
@@ -72,7 +74,10 @@ def check_branching(
     for seed in range(episodes):
         observation, info = env.reset(seed=seed)
         task_id = info["task_id"]
-        for turn, completion in enumerate(_endless(completions or _defaults(env)), 1):
+        played = completions or _defaults(env)
+        # Each episode begins with another one, so that every completion is a first attempt once.
+        played = [*played[seed % len(played) :], *played[: seed % len(played)]]
+        for turn, completion in enumerate(_endless(played), 1):
             branched = env.reset(options={"snapshot": info["snapshot"]})
             _same("reset", task_id, turn, (observation, info), branched, only_state=True)
             first = env.step(completion)
@@ -86,10 +91,12 @@ def check_branching(
 def _defaults(env: gym.Env[str, str]) -> list[str]:
     episode = getattr(env.unwrapped, "episode", None)
     name = (episode and episode.task.entry_point) or "solution"
+    reference = episode and episode.task.reference
     return [
         "I have no program to offer.",
         f"<output>\ndef {name}(*args:\n</output>",
         f"<output>\ndef {name}(*args, **kwargs):\n    return None\n</output>",
+        *([f"<output>\n{reference}\n</output>"] if reference else []),
     ]
 
 
@@ -101,13 +108,23 @@ def _endless(completions: Sequence[str]) -> Any:
 def _same(
     what: str, task_id: str, turn: int, one: Any, other: Any, *, only_state: bool = False
 ) -> None:
-    # After a plain step the info has more than after a reset; the state is what both must share.
+    one, other = _named(one, only_state), _named(other, only_state)
+    for name in sorted({*one, *other}):
+        if one.get(name) != other.get(name):
+            raise AssertionError(
+                f"task {task_id!r}, turn {turn}, {what}: {name} is {str(other.get(name))[:200]!r} "
+                f"after a snapshot and {str(one.get(name))[:200]!r} in the episode as played. "
+                "An environment that branches must keep all of its state in info['snapshot'], and "
+                "nothing random outside of it"
+            )
+
+
+def _named(outcome: Any, only_state: bool) -> dict[str, Any]:
+    """Observation, reward and so on by name; after a reset only what a step gives as well."""
+    observation, *rest, info = outcome
     if only_state:
-        keys = ("task_id", "messages", "snapshot")
-        one, other = ((o, {k: i[k] for k in keys}) for o, i in (one, other))
-    if one != other:
-        raise AssertionError(
-            f"task {task_id!r}, turn {turn}: {what} after a snapshot gives\n{other!r}\nbut the "
-            f"played episode gave\n{one!r}\nAn environment that branches must keep all of its "
-            "state in info['snapshot'], and nothing random outside of it"
-        )
+        info = {name: info[name] for name in ("task_id", "messages", "snapshot")}
+        rest = []
+    names = ("reward", "terminated", "truncated")[: len(rest)]
+    told = {f"info[{name!r}]": value for name, value in info.items()}
+    return {"observation": observation, **dict(zip(names, rest, strict=True)), **told}

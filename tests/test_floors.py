@@ -11,8 +11,10 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up; a module may import modules of its own floor's line or of any lower one.
 FLOORS = [
+    ["murphy_env.extraction"],
+    ["murphy_env.checks"],
     ["murphy_env.types"],
-    ["murphy_env.sandbox", "murphy_env.prompts", "murphy_env.extraction"],
+    ["murphy_env.sandbox", "murphy_env.prompts"],
     ["murphy_env.sources"],
     ["murphy_env.spaces", "murphy_env.hidden", "murphy_env.rendering"],
     ["murphy_env.env"],

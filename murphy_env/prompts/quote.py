@@ -102,7 +102,8 @@ def _labelled(label: str, text: str, limit: int) -> list[str]:
 def headline(result: UnitResult) -> str:
     """A failed test in a few words: the value it gave, else its exception, else its status."""
     if result.actual is not None and result.status is Status.FAILED:
-        return f"got {cut(result.actual, VALUE_CHARS)}"
+        # On one line, so that a value cannot pass itself off as a line of the prompt.
+        return f"got {cut(' '.join(result.actual.splitlines()), VALUE_CHARS)}"
     # In a report of an exception all but the heading and the exception itself is indented.
     lines = [
         line

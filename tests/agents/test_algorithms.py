@@ -312,3 +312,22 @@ def test_parts_can_be_swapped_and_none_changed_in_place():
 def test_mistakes_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, None, "2"])
+def test_a_fan_out_that_is_no_count_is_named(count):
+    algorithm = Algorithm(lambda node, turn: count, own_reward, turns=2)
+    with pytest.raises(ValueError, match=r"expand gave .* at turn 2"):
+        algorithm.fanout(Node(0.0), 2)
+
+
+def test_turn_one_needs_a_generation():
+    with pytest.raises(ValueError, match="expand gave 0 at turn 1"):
+        Algorithm(lambda node, turn: 0, own_reward, turns=2).fanout(None, 1)
+
+
+@pytest.mark.parametrize("worth", [None, float("nan"), "1"])
+def test_a_credit_that_is_no_number_is_named(worth):
+    algorithm = Algorithm((2,), lambda reward, children, left: worth)
+    with pytest.raises(ValueError, match="credit gave"):
+        algorithm.grade(tree([0.0, 1.0]))

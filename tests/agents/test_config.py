@@ -79,15 +79,30 @@ def test_flags_win_over_the_file(tmp_path):
 
 def test_every_field_is_a_flag_of_its_own_type():
     config = TrainConfig(
-        env="a.b:c", fanout=[2, 3], prune="intra_group", prune_budget=2, prompts="terse",
+        fanout=[2, 3], prune="intra_group", prune_budget=2, prompts="terse",
         use_peft=True, shuffle_credit=True, overwrite_output_dir=True, lora_r=4,
     )  # fmt: skip
     flags = []
     for field in dataclasses.fields(config):
+        if getattr(config, field.name) is None:
+            continue
         value = getattr(config, field.name)
         values = value if isinstance(value, list) else [value]
         flags += [f"--{field.name}", *map(str, values)]
     assert read_config(flags) == config
+
+
+def test_one_file_is_enough(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("beta: 0.5\n1: 3\n")
+    with pytest.raises(ValueError, match="'1' is no setting"):
+        read_config([f"--config={file}"])
+    file.write_text("beta: 0.5\n")
+    assert read_config([f"--config={file}"]).beta == 0.5
+    with pytest.raises(ValueError, match="given twice"):
+        read_config(["--config", str(file), f"--config={file}"])
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_config(["--config", str(tmp_path)])
 
 
 def test_a_file_that_is_not_settings_is_told(tmp_path):
@@ -110,6 +125,11 @@ def test_a_stray_word_is_told():
         (["train", "--algorithm_", "grpo"], "nearest is 'algorithm'"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["train", "--num_generations", "1"], "num_generations is 1"),
+        (["train", "--max_steps", "abc"], "max_steps"),
+        (["train", "--algorithm", "ppo"], "murphy_mars"),
+        (["train", "--model", "/nowhere/at/all"], "no such folder"),
+        (["train", "--env", "os:sep"], "give a function"),
+        (["train", "--output_dir", "README.md"], "give a folder"),
     ],
 )
 def test_the_command_answers_mistakes_in_one_line(arguments, told, capsys):

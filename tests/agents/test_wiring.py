@@ -15,7 +15,14 @@ from murphy_agents.learner import Learner, update_settings
 from murphy_agents.lease import EnvPool
 from murphy_agents.rollout import Rollout
 from murphy_agents.tree import Group, Node
-from murphy_agents.wiring import batches, check_turns, load_policy, make_env_of, make_sampler
+from murphy_agents.wiring import (
+    batches,
+    check_room,
+    check_turns,
+    load_policy,
+    make_env_of,
+    make_sampler,
+)
 from murphy_env import CodeFeedbackEnv, Task
 
 TASKS = [Task(f"t{i}", "Write f.", [f"assert f({j}) == {j}" for j in range(8)]) for i in range(5)]
@@ -216,13 +223,20 @@ def test_what_another_run_left_is_not_deleted(left, tmp_path):
     assert not path.exists()
 
 
-def test_the_model_to_train_is_not_deleted(tmp_path):
-    (tmp_path / "checkpoint-5").mkdir()
+@pytest.mark.parametrize("name", ["run/checkpoint-5", "run/../run/checkpoint-5", "link"])
+def test_the_model_to_train_is_not_deleted(name, tmp_path):
+    (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "run" / "checkpoint-5")
     config = TrainConfig(
-        output_dir=str(tmp_path), model=str(tmp_path / "checkpoint-5"), overwrite_output_dir=True
+        output_dir=str(tmp_path / "run"), model=str(tmp_path / name), overwrite_output_dir=True
     )
     with pytest.raises(ValueError, match="would be deleted"):
         checkpoint.refuse_used(config)
+
+
+def test_a_run_that_ended_before_its_first_step_blocks_nothing(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    checkpoint.refuse_used(TrainConfig(output_dir=str(tmp_path)))
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
@@ -295,6 +309,25 @@ def test_what_an_environment_lacks_is_named(broken, named, sandbox):
     with pytest.raises(ValueError, match=named):
         use()
     assert Bare.closed == 2
+
+
+def test_environments_must_be_new_ones(sandbox):
+    one = CodeFeedbackEnv(TASKS, sandbox=sandbox)
+    with pytest.raises(ValueError, match="same environment twice"):
+        EnvPool(lambda: one, 2)
+    with pytest.raises(ValueError, match="make_env gave None"):
+        EnvPool(lambda: None, 2)
+
+
+def test_prompts_without_room_are_counted_or_refused(pool):
+    long_one = Task("long", "Write f. " * 2000, ["assert f(1) == 1"], metadata={"prompts": "terse"})
+    config = TrainConfig(max_completion_length=2000)
+    policy = policy_of(pool)
+    with pytest.raises(ValueError, match="max_completion_length is 2000"):
+        check_room(make_sampler(config, policy, pool))
+    config = TrainConfig(max_completion_length=32)
+    with EnvPool(lambda: CodeFeedbackEnv([*TASKS, long_one]), 1) as envs:
+        assert check_room(make_sampler(config, policy, envs)) == 1
 
 
 def test_closing_drops_what_is_queued(sandbox):

@@ -184,8 +184,24 @@ class Forgetful(gym.Wrapper):
 
 
 def test_check_branching_finds_state_outside_of_the_snapshot(env):
-    with pytest.raises(AssertionError, match="turn 1: step"):
+    with pytest.raises(AssertionError, match=r"turn 1, step: info\['messages'\]"):
         check_branching(Forgetful(env))
+
+
+class Drifting(gym.Wrapper):
+    """Pays less for the same step each time."""
+
+    steps = 0
+
+    def step(self, action):
+        observation, reward, *rest = self.env.step(action)
+        self.steps += 1
+        return observation, reward / self.steps, *rest
+
+
+def test_check_branching_finds_a_reward_that_drifts():
+    with pytest.raises(AssertionError, match=r"step: reward is '0\.\d+' after a snapshot"):
+        check_branching(Drifting(CodeFeedbackEnv("embedded")))
 
 
 def test_messages_wrapper_changes_observation_and_messages(env):
@@ -260,6 +276,9 @@ def test_an_infrastructure_error_is_raised_and_changes_nothing(env):
         ({"tasks": [inc(), inc()]}, "'inc' stands twice"),
         ({"tasks": "embeded"}, "embedded"),
         ({"max_turns": 0}, "max_turns is 0"),
+        ({"max_turns": "2"}, "max_turns is 2; give a whole number"),
+        ({"hidden_share": "0.5"}, "hidden_share is 0.5; give a share"),
+        ({"tasks": [inc(metadata={"prompts": "tersee"})]}, "tersee"),
         ({"reward": "passrate"}, "pass_rate"),
         ({"hidden_share": 1.0}, "hidden_share is 1.0"),
         ({"transcript": "quote"}, "requote"),
@@ -273,9 +292,32 @@ def test_impossible_settings_are_named(settings, named):
         CodeFeedbackEnv(**({"tasks": [inc()]} | settings))
 
 
-def test_something_else_than_a_task_is_named():
-    with pytest.raises(TypeError, match="'inc'"):
-        CodeFeedbackEnv(["inc"])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"tasks": ["inc"]}, "'inc'"),
+        ({"tasks": inc()}, "give a list of Task"),
+        ({"tasks": None}, "give a list of Task"),
+        ({"sandbox": "auto"}, "as a dict"),
+        ({"prompts": 5}, "prompts is 5"),
+    ],
+)
+def test_parts_of_another_type_are_named(settings, named):
+    with pytest.raises(TypeError, match=named):
+        CodeFeedbackEnv(**({"tasks": [inc()]} | settings))
+
+
+def test_prompts_that_raise_cost_no_attempt(sandbox):
+    from dataclasses import replace
+
+    from murphy_env.prompts import prompt_set
+
+    told = replace(prompt_set("terse"), feedback=lambda episode: 1 / 0)
+    env = CodeFeedbackEnv([inc()], sandbox=sandbox, prompts=told)
+    env.reset()
+    with pytest.raises(ZeroDivisionError):
+        env.step(HALF)
+    assert env.episode.attempts == ()
 
 
 def test_stepping_too_early_or_too_late(env):

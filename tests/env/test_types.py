@@ -28,6 +28,12 @@ def test_a_string_stands_for_a_test():
         ({"tests": "assert f(1) == 2"}, "give a list"),
         ({"tests": [UnitTest("assert f(1) == 2", scored=False)]}, "no scored test"),
         ({"task_id": ""}, "non-empty string"),
+        ({"tests": [3]}, "holds 3"),
+        ({"prompt": 3}, "prompt is 3"),
+        ({"prompt": "\ud800"}, "no character"),
+        ({"entry_point": "f(x)"}, "bare name"),
+        ({"setup": "import ("}, "setup of task 't' is no Python"),
+        ({"limits": {"test_wall_s": 1}}, "murphy_env.Limits"),
         ({"compare": "loose"}, "'loose'.*strict"),
         ({"metadata": {"a": {1, 2}}}, "only JSON values"),
     ],
@@ -43,11 +49,17 @@ def test_a_task_refuses(changes, named):
         {"source": "x", "kind": "doctest"},
         {"source": "", "kind": "stdio"},
         {"source": "def test_a(): pass", "kind": "function"},
-        {"source": "assert True", "visible": False, "scored": False},
+        {"source": "assert f()", "visible": False, "scored": False},
+        {"source": "f(1) == 2"},
+        {"source": ""},
+        {"source": "assert f(1=="},
+        {"source": 3},
+        {"source": "def test_a(): pass", "kind": "function", "name": "test_b"},
+        {"source": "class A: pass", "kind": "unittest", "name": "B.test_b"},
     ],
 )
 def test_a_unit_test_refuses(arguments):
-    with pytest.raises(ValueError, match=r"UnitTest|neither"):
+    with pytest.raises(ValueError, match=r"UnitTest|neither|no assert"):
         UnitTest(**arguments)
 
 

@@ -136,6 +136,7 @@ def test_async_vector_env_names_the_remedy():
         (lambda e: e.step(("x",)), "actions"),
         (lambda e: e.step("xyz"), "actions"),
         (lambda e: e.reset(seed=[1]), "seed"),
+        (lambda e: e.reset(options={"task_id": None}), "task_id"),
         (lambda e: e.reset(options={"task_id": "t1"}), "task_id"),
         (lambda e: e.reset(options={"reset_mask": [1, 0]}), "reset_mask"),
         (lambda e: e.reset(options={"reset_mask": np.zeros(3, dtype=bool)}), "reset_mask"),
@@ -146,6 +147,19 @@ def test_wrong_shapes_are_named(call, named, make):
     envs.reset(options=NAMED)
     with pytest.raises(ValueError, match=named):
         call(envs)
+
+
+def test_a_step_is_taken_by_all_or_by_none(make):
+    envs = make()
+    envs.reset(options=NAMED)
+    with pytest.raises(TypeError, match="action 1 is 3"):
+        envs.step((RIGHT, 3, RIGHT))
+    assert [len(env.episode.attempts) for env in envs.envs] == [0, 0, 0]
+
+
+def test_numpy_seeds_are_seeds(make):
+    envs = make()
+    assert envs.reset(seed=np.int64(5))[0] == envs.reset(seed=5)[0]
 
 
 def test_no_environments_are_refused():
