@@ -16,9 +16,11 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from murphy_env.sandbox.inside.encode import MAX_DEPTH, MAX_ITEMS
 from murphy_env.sandbox.split import Split
 from murphy_env.types import Compare
 
+_CONTAINERS = ("l", "t", "S", "F", "K", "M")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -37,6 +39,29 @@ class Incomparable(TypeError):  # noqa: N818 - the relation of two values
 
 class _Unequal(Exception):  # noqa: N818 - an answer, not a fault
     """Holds a value that equals nothing."""
+
+
+def validate(tree: Any) -> None:
+    """Make sure that a tree is one that `inside.encode` could have made; else nothing may use it.
+
+    Raises:
+        Malformed: it is not; or it is deeper or larger than `encode` lets a value be.
+    """
+    left, room = [(tree, MAX_DEPTH)], MAX_ITEMS
+    while left:
+        node, depth = left.pop()
+        room -= 1
+        if room < 0 or depth < 0:
+            raise Malformed("deeper or larger than any value that is sent")
+        if node is None or isinstance(node, str | bool | int | float):
+            continue
+        tag, items = _parts(node)
+        if tag in _SCALARS:
+            scalar(node)
+        elif tag == "d":
+            left += [(part, depth - 1) for pair in items for part in pair]
+        elif tag != "o":
+            left += [(item, depth - 1) for item in _members(tag, items)]
 
 
 def holds(test: Split, actual: Any, compare: Compare) -> bool:
@@ -97,13 +122,13 @@ def key(tree: Any, strict: bool) -> str:
     tag, items = _parts(tree)
     if tag in ("l", "t"):
         return f"{tag}[{','.join([key(item, strict) for item in items])}]"
-    if tag in ("S", "F"):
-        keys = sorted({key(item, strict) for item in items})
+    if tag in ("S", "F") or (tag == "K" and not strict):
+        keys = sorted({key(item, strict) for item in _members(tag, items)})
         return f"{tag if strict else 'S'}[{','.join(keys)}]"
     if tag == "d":
         pairs = sorted({key(k, strict): key(v, strict) for k, v in items}.items())
         return "d[" + ",".join(f"{k}={v}" for k, v in pairs) + "]"
-    if tag == "o":
+    if tag in ("o", "K", "M"):
         raise _Unequal
     return _scalar_key(scalar(tree), strict)
 
@@ -135,7 +160,7 @@ def truth(tree: Any) -> bool:
     tag, items = _parts(tree)
     if tag == "o":
         return items[2] is True
-    return bool(scalar(tree)) if tag in _SCALARS else bool(items)
+    return bool(scalar(tree)) if tag in _SCALARS else bool(_members(tag, items))
 
 
 def plain(tree: Any, strict: bool) -> Any:
@@ -161,11 +186,26 @@ def _contains(container: Any, item: Any, strict: bool) -> bool:
     if isinstance(container, str):
         return isinstance(item, str) and item in container
     tag, items = _parts(container) if isinstance(container, list) else ("", [])
+    if tag == "b":
+        return _contains_bytes(scalar(container), plain(item, strict))
     if tag == "d":
         items = [pair[0] for pair in items]
-    elif tag not in ("l", "t", "S", "F"):
-        raise Incomparable("the value is no container")
-    return any(equal(item, other, strict) for other in items)
+    elif tag not in _CONTAINERS:
+        what = f"{items[1]} cannot be looked into" if tag == "o" else "the value is no container"
+        raise Incomparable(what)
+    return any(equal(item, other, strict) for other in _members(tag, items))
+
+
+def _contains_bytes(container: bytes, item: Any) -> bool:
+    if not isinstance(item, bytes | int):
+        raise Incomparable(f"a bytes-like object is required, not {type(item).__name__!r}")
+    if isinstance(item, int):
+        return item in list(container)
+    return item in container
+
+
+def _members(tag: str, items: list[Any]) -> list[Any]:
+    return items[1:] if tag in ("K", "M") else items
 
 
 def _parts(tree: Any) -> tuple[str, list[Any]]:
@@ -177,7 +217,9 @@ def _parts(tree: Any) -> tuple[str, list[Any]]:
         raise Malformed("a dict of what are no pairs")
     if tag == "o" and [type(item) for item in items] != [str, str, bool]:
         raise Malformed("an opaque value that is not as agreed")
-    if tag not in ("l", "t", "S", "F", "d", "o", *_SCALARS):
+    if tag in ("K", "M") and not (items and isinstance(items[0], str)):
+        raise Malformed("a view without a text")
+    if tag not in _CONTAINERS and tag not in ("d", "o", *_SCALARS):
         raise Malformed(f"unknown tag {tag[:20]!r}")
     return tag, items
 

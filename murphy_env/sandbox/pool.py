@@ -43,7 +43,12 @@ class Pool:
     @property
     def usable(self) -> bool:
         """Whether it is open, and belongs to this process rather than to one it was forked from."""
-        return not self._closed and self._owner == os.getpid()
+        return not self._closed and self.mine
+
+    @property
+    def mine(self) -> bool:
+        """Whether it belongs to this process."""
+        return self._owner == os.getpid()
 
     def run(self, request: dict[str, Any], read: Reader[Result], tries: int = TRIES) -> Result:
         """Have a request executed on an idle worker, waiting for one.

@@ -9,10 +9,12 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from murphy_env.sandbox.crew import Crew
 from murphy_env.sandbox.judge import infra_error, judge
 from murphy_env.sandbox.levels import SandboxUnavailableError, check_level
 from murphy_env.sandbox.pool import Pool, PoolClosed
@@ -58,8 +60,8 @@ class Sandbox:
             raise ValueError(f"workers is {workers!r}; give a number of processes, at least 1")
         check_level(level, allow_unsafe)
         self._pool: Pool = open_pool(level, workers, allow_unsafe)
-        self._finalizer = weakref.finalize(self, Pool.close, self._pool)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="murphy-sandbox")
+        self._crew = Crew(workers, "murphy-sandbox")
+        self._finalizer = weakref.finalize(self, _close, self._pool, self._crew)
         self._lock = threading.Lock()
         self._memo: OrderedDict[tuple[str, str], Execution] = OrderedDict()
         self._running: dict[tuple[str, str], Future[Execution]] = {}
@@ -115,14 +117,15 @@ class Sandbox:
             self._check_open()
             future: Future[Execution] = Future()
             future.set_running_or_notify_cancel()  # it may be shared; nobody may cancel it
-            self._threads.submit(self._fulfil, key, task, request, future)
+            self._crew.submit(partial(self._fulfil, key, task, request, future))
             self._running[key] = future
         return future
 
     def close(self) -> None:
-        """End the workers. Executions under way fail with RuntimeError."""
+        """End the workers. Executions under way or queued fail with RuntimeError."""
         self._finalizer()
-        self._threads.shutdown(wait=True)
+        if self._pool.mine:  # a fork has none of the threads
+            self._crew.join()
 
     def __enter__(self) -> Self:
         return self
@@ -196,6 +199,11 @@ class Sandbox:
                 self._memo[key] = execution
                 if len(self._memo) > MEMO_SIZE:
                     self._memo.popitem(last=False)
+
+
+def _close(pool: Pool, crew: Crew) -> None:
+    pool.close()
+    crew.end()
 
 
 _shared: dict[tuple[int, str], Sandbox] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import sysconfig
+from collections.abc import Iterable
 from typing import Any
 
 from murphy_env.sandbox.compare import scalar
@@ -38,41 +39,49 @@ def tail(output: bytes, scratch: str = "") -> str:
 
 
 def show(tree: Any) -> str:
-    """The start of the repr of the value that a tree stands for; sets in sorted order."""
-    return shorten(clean(_show(tree, MAX_VALUE)))
+    """The start of the repr of the value that a tree stands for; sets in sorted order.
+
+    Args:
+        tree: one that `compare.validate` let pass.
+    """
+    return shorten(clean(_show(tree)))
 
 
-def _show(tree: Any, room: int) -> str:
+def _show(tree: Any) -> str:
+    """Each item is shown once, and its text cut, so the work grows with the tree and no faster."""
     if not isinstance(tree, list):
         return repr(tree)
     tag, items = tree[0], tree[1:]
     if tag == "o":
         return str(items[1])
+    if tag in ("K", "M"):
+        return str(items[0])
     if tag == "d":
-        shown = _joined([(k, v) for k, v in items], room)
-        return f"{{{shown}}}"
-    if tag in _BRACKETS:
-        opening, closing = _BRACKETS[tag]
-        if tag in ("S", "F"):
-            if not items:
-                return "set()" if tag == "S" else "frozenset()"
-            items = sorted(items, key=lambda item: (isinstance(item, str), _show(item, room)))
-        shown = _joined([(item,) for item in items], room)
-        return opening + shown + ("," if tag == "t" and len(items) == 1 else "") + closing
-    return _show_scalar(scalar(tree))
+        return "{" + _joined(f"{_show(key)}: {_show(value)}" for key, value in items) + "}"
+    if tag not in _BRACKETS:
+        return _show_scalar(scalar(tree))
+    opening, closing = _BRACKETS[tag]
+    if tag not in ("S", "F"):
+        comma = "," if tag == "t" and len(items) == 1 else ""
+        return opening + _joined(map(_show, items)) + comma + closing
+    if not items:
+        return "set()" if tag == "S" else "frozenset()"
+    shown = sorted((isinstance(item, str), _show(item)) for item in items)
+    return opening + _joined(text for _, text in shown) + closing
 
 
 _BRACKETS = {"l": "[]", "t": "()", "S": "{}", "F": ("frozenset({", "})")}
 
 
-def _joined(groups: list[tuple[Any, ...]], room: int) -> str:
-    """Items with commas, or keys with values, as many as there is room for."""
+def _joined(texts: Iterable[str]) -> str:
+    """Texts with commas, as many as there is room for."""
     parts: list[str] = []
-    for group in groups:
+    room = MAX_VALUE
+    for text in texts:
         if room <= 0:
             parts.append("…")
             break
-        parts.append(": ".join(_show(tree, room) for tree in group))
+        parts.append(shorten(text, MAX_VALUE + 1))
         room -= len(parts[-1]) + 2
     return ", ".join(parts)
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import Counter, OrderedDict, defaultdict, namedtuple
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from enum import IntEnum
 
 import pytest
@@ -13,7 +13,6 @@ from murphy_env.sandbox.compare import Incomparable, Malformed, equal, holds, ke
 from murphy_env.sandbox.inside.encode import encode
 from murphy_env.sandbox.split import Split, split
 from murphy_env.sandbox.texts import clean, show, tail
-from murphy_env.types import UnitTest
 
 SCALARS = st.one_of(
     st.none(),
@@ -240,3 +239,41 @@ def test_texts_lose_control_characters_and_addresses():
     assert clean("a\x00\x1b[0m\tb\n<X object at 0x7f00aabbcc>") == "a[0m\tb\n<X object at 0x…>"
     assert tail(b"x" * 5000 + b"end").endswith("end")
     assert len(tail(b"x" * 5000)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "compare"),
+    [
+        ("assert 3 in f()", range(5), "strict"),
+        ("assert 9 not in f()", range(5), "strict"),
+        ("assert 3 in f()", deque([3]), "strict"),
+        ("assert b'b' in f()", b"abc", "strict"),
+        ("assert 98 in f()", b"abc", "strict"),
+        ("assert 2 in f()", {1: 2}.values(), "strict"),
+        ("assert 1 in f()", {1: 2}.keys(), "strict"),
+        ("assert f() == {1}", {1: 2}.keys(), "python"),
+        ("assert f() == {(1, 2)}", {1: 2}.items(), "python"),
+    ],
+)
+def test_other_containers_can_be_looked_into(source, value, compare):
+    assert check(source, value, compare)
+
+
+@pytest.mark.parametrize("value", [range(3), deque([0, 1, 2]), {0: 0, 1: 1, 2: 2}.values()])
+def test_other_containers_equal_no_list(value):
+    assert not check("assert f() == [0, 1, 2]", value)
+    assert show(travelled(value)) == repr(value)
+
+
+def test_scalars_of_numpy_are_what_they_hold():
+    numpy = pytest.importorskip("numpy")
+    assert check("assert f() == 2.5", numpy.float64(2.5), "strict")
+    assert check("assert f() == [1, 2]", list(numpy.array([1, 2])), "strict")
+    assert check("assert f() is True", numpy.bool_(True), "strict")
+    assert check("assert f() == 'a'", numpy.str_("a"), "strict")
+    assert not check("assert f() == 1", numpy.longdouble(2), "python")
+
+
+def test_a_value_too_large_to_travel_says_so_when_it_is_looked_into():
+    with pytest.raises(Incomparable, match="<list, more than 100000 items> cannot be looked into"):
+        check("assert 7 in f()", list(range(200_000)))

@@ -1,6 +1,7 @@
 """What the sandbox says about programs: statuses, reports, kinds of tests, the memo."""
 
 import json
+import math
 import textwrap
 import threading
 
@@ -165,7 +166,10 @@ def test_printed_text_belongs_to_its_test_and_only_its_end_is_kept(sandbox):
 
 def test_reports_are_equal_in_every_run_and_worker(sandbox):
     code = """
-        import random
+        import os, random, time
+        time.sleep(0.1)
+        def worker():
+            return os.path.basename(os.getcwd())
         def f(kind):
             if kind == 0: return random.random()
             if kind == 1: return str({"a", "b", "c", "d", "e"})
@@ -173,9 +177,36 @@ def test_reports_are_equal_in_every_run_and_worker(sandbox):
             raise KeyError(object())
     """
     task = task_of(*[f"assert f({i}) == 1" for i in range(4)])
-    runs = [sandbox.run(task, _dedent(code) + f"# {i}") for i in range(6)]
+    runs = sandbox.map([(task, _dedent(code) + f"# {i}") for i in range(6)])
     texts = {repr([(r.actual, r.error) for r in run.results]) for run in runs}
     assert len(texts) == 1
+    where = task_of("assert worker() == ''")
+    pairs = [(where, _dedent(code) + f"# {i}") for i in range(6)]
+    assert len({run.results[0].actual for run in sandbox.map(pairs)}) == 2  # both took part
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("test_cpu_s", math.inf),
+        ("test_wall_s", math.nan),
+        ("total_wall_s", 1e300),
+        ("total_wall_s", "9"),
+        ("memory_bytes", 1 << 64),
+        ("memory_bytes", 1e9),
+        ("file_bytes", True),
+        ("stdout_bytes", 0),
+    ],
+)
+def test_limits_that_the_system_cannot_keep_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"Limits\.{name} is .*; give a (whole )?number above 0"):
+        Limits(**{name: value})
+
+
+def test_the_largest_limits_can_be_kept(sandbox):
+    limits = Limits(1_000_000, 1_000_000, 1_000_000, (1 << 63) - 1, (1 << 63) - 1, (1 << 63) - 1)
+    execution = sandbox.run(task_of("assert f() == 1", limits=limits), "def f(): return 1")
+    assert execution.reward == 1.0, execution.results[0].error
 
 
 def test_equality_made_up_by_the_program_does_not_count(sandbox):
@@ -231,8 +262,10 @@ def test_function_tests(sandbox):
             assert 5 == f(3), "message"
         def test_raises():
             f(None)
+        def test_gone(): pass
+        del test_gone
     """
-    names = ["test_good", "test_bad", "test_raises", "test_missing"]
+    names = ["test_good", "test_bad", "test_raises", "test_gone"]
     tests = [UnitTest(_dedent(source), name, kind="function") for name in names]
     execution = sandbox.run(task_of(*tests), "def f(x):\n    return x + 1")
     assert statuses(execution) == ["passed", "failed", "error", "error"]

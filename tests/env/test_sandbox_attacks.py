@@ -6,6 +6,7 @@ where nothing stops it, so that a refusal at `L1` means something.
 
 import os
 import textwrap
+import time
 
 import pytest
 
@@ -79,11 +80,13 @@ def test_attacks_on_the_host_are_refused(sandbox, canary, name):
     task, code = host_task(ON_THE_HOST[name], canary)
     before = os.stat(canary)
     result = sandbox.run(task, code).results[0]
-    assert not result.passed
+    refusal = result.error or ""
+    assert any(word in refusal for word in REFUSALS) or result.actual == "False", result
     assert canary.read_text() == "alive"
     assert (os.stat(canary).st_mode, os.stat(canary).st_mtime) == (before.st_mode, before.st_mtime)
 
 
+REFUSALS = ("PermissionError: ", "OSError: ", "ValueError: not allowed to raise maximum limit")
 CONTROLLED = sorted(set(ON_THE_HOST) - {"exec in place", "raise a limit"})
 
 
@@ -140,6 +143,146 @@ REWARD_HACKS = {
     "replaced builtins": "import builtins\nbuiltins.eval = lambda *a: 5\ndef solve(n): return 0",
 }
 LUCKY = {"replaced builtins"}  # says 5 to everything, and one of the two tests expects 5
+
+
+FORGED_VALUES = [
+    "[]",
+    '["o"]',
+    '["d", 5]',
+    '["d", [1]]',
+    '["zz"]',
+    '["S", []]',
+    '["i", []]',
+    '["c", 1]',
+    '["K"]',
+    '["b", "?"]',
+    '{"value": []}',
+    "[[], 1]",
+    '["l", ' * 300 + "1" + "]" * 300,
+    '["l"' + ", 1" * 200_000 + "]",
+]
+"""Trees that no value has."""
+
+
+@pytest.mark.parametrize("tree", FORGED_VALUES)
+def test_trees_that_no_value_has_are_the_programs_fault(sandbox, tree):
+    code = (
+        "import os, struct, time\ndef solve(n):\n"
+        f"    data = b'{{\"value\": ' + {tree.encode()!r} + b'}}'\n"
+        "    data = struct.pack('!I', len(data)) + data\n"
+        "    while data: data = data[os.write(3, data):]\n"
+        "    time.sleep(9)"
+    )
+    execution = sandbox.run(Task("tree", "", TESTS[:1], limits=LIMITS), code)
+    assert [str(result.status) for result in execution.results] == ["killed"]
+    assert "wrote into the channel" in execution.results[0].error
+
+
+def test_a_value_nested_in_sets_is_shown_without_delay(sandbox):
+    code = """
+        def solve(n):
+            nested = frozenset()
+            for _ in range(90): nested = frozenset([nested])
+            return nested
+    """
+    start = time.monotonic()
+    result = sandbox.run(Task("sets", "", TESTS[:1], limits=LIMITS), textwrap.dedent(code))
+    assert time.monotonic() - start < 5.0  # showing each item twice would take 2 ** 90 steps
+    assert result.results[0].actual.startswith("frozenset({frozenset({")
+
+
+def test_nobody_but_us_says_what_was_expected(sandbox):
+    code = """
+        import os, struct, time
+        data = b'{"error": "failed", "text": "x", "actual": "2", "expected": "LIE"}'
+        def solve(n):
+            os.write(3, struct.pack("!I", len(data)) + data)
+            time.sleep(9)
+    """
+    result = sandbox.run(Task("lie", "", TESTS[:1], limits=LIMITS), textwrap.dedent(code))
+    assert (result.results[0].expected, result.results[0].actual) == ("5", None)
+
+
+SQUARES = [f"assert solve({n}) == 'SECRET{n * n + 7}'" for n in range(4)]
+THIEF = """
+    import ctypes, gc, os, re, sys
+    pipe = os.pipe()
+    PATTERN = re.compile(rb"SECRE" + rb"T\\d+")
+    def names(frame):
+        while frame:
+            yield from frame.f_locals.values()
+            frame = frame.f_back
+    def memory():
+        libc = ctypes.CDLL(None)
+        libc.sbrk.restype = ctypes.c_void_p
+        top, seen = libc.sbrk(ctypes.c_long(0)), (ctypes.c_ubyte * 1)()
+        arenas = {id(thing) >> 20 for thing in gc.get_objects()}
+        arenas |= {id(b"x" * size) >> 20 for size in range(1, 500, 8)}
+        arenas |= {(top >> 20) - back for back in range(24)}
+        for page in (page for a in arenas for page in range(a << 20, (a + 1) << 20, 4096)):
+            if libc.mincore(ctypes.c_void_p(page), ctypes.c_size_t(4096), seen) == 0:
+                # The kernel refuses to write from a page that must not be read.
+                if libc.write(pipe[1], ctypes.c_void_p(page), ctypes.c_size_t(4096)) == 4096:
+                    yield os.read(pipe[0], 4096)
+    def solve(n):
+        found = [text for value in names(sys._getframe()) for text in PATTERN.findall(
+            repr(value).encode())]
+        for page in memory():
+            found += PATTERN.findall(page)
+        return sorted(set(found))
+"""
+
+
+def test_no_program_finds_what_the_one_before_it_answered():
+    limits = Limits(test_wall_s=30.0, test_cpu_s=20.0, total_wall_s=60.0)
+    with Sandbox(workers=1) as room:
+        honest = "def solve(n): return 'SEC' + 'RET' + str(n * n + 7)"
+        assert room.run(Task("first", "", SQUARES, limits=limits), honest).reward == 1.0
+        task = Task("second", "", ["assert solve(1) == []"], limits=limits)
+        result = room.run(task, textwrap.dedent(THIEF)).results[0]
+        assert result.passed, result.error or result.actual
+
+
+def test_the_thief_finds_what_is_there(sandbox):
+    code = textwrap.dedent(THIEF) + "kept = 'SEC' + 'RET' + '11'\n"
+    task = Task("control", "", ["assert solve(1) == [b'SECRET11']"], limits=Limits(test_cpu_s=20))
+    result = sandbox.run(task, code).results[0]
+    assert result.passed, result.error or result.actual
+
+
+@pytest.mark.slow
+def test_more_values_than_can_be_kept_are_no_fault_of_the_sandbox(sandbox):
+    tests = [f"assert solve({n}) == 'y'" for n in range(140)]  # 140 MB, and 128 MiB are kept
+    task = Task("flood", "", tests, limits=Limits())
+    execution = sandbox.run(task, "def solve(n): return 'x' * 1_000_000")
+    found = [str(result.status) for result in execution.results]
+    assert (found[0], found[-1]) == ("failed", "killed")
+    assert "more than is kept" in execution.results[-1].error
+
+
+@pytest.mark.parametrize("early_s", [0.0005, 0.0015, 0.0025])
+def test_dying_at_the_last_moment_is_no_fault_of_the_sandbox(sandbox, early_s):
+    code = f"""
+        import os, sys, time
+        def solve(n):
+            frame = sys._getframe()
+            while "deadline" not in frame.f_locals: frame = frame.f_back
+            while time.monotonic() < frame.f_locals["deadline"] - {early_s}: pass
+            os._exit(1)
+    """
+    limits = Limits(test_cpu_s=2.0, total_wall_s=0.3)
+    task = Task("late", "", [f"assert solve({n}) == 1" for n in range(30)], limits=limits)
+    execution = sandbox.run(task, textwrap.dedent(code))
+    found = {str(result.status) for result in execution.results}
+    assert found <= {"killed", "not_run", "timeout"}
+    assert "not_run" in found
+
+
+def test_a_program_larger_than_its_memory_is_no_fault_of_the_sandbox(sandbox):
+    code = "def solve(n): return 5\n#" + "\n" * 10_000_000
+    limits = Limits(memory_bytes=64 << 20)
+    execution = sandbox.run(Task("large", "", TESTS[:1], limits=limits), code)
+    assert str(execution.results[0].status) in ("killed", "memory")
 
 
 @pytest.mark.parametrize("name", REWARD_HACKS)

@@ -25,8 +25,9 @@ def worker_pids(room):
     return [worker._process.pid for worker in room._pool._alive]
 
 
-def children():
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
+def children(pid=None):
+    pid = pid or os.getpid()
+    path = Path(f"/proc/{pid}/task/{pid}/children")
     return set(path.read_text().split())
 
 
@@ -99,9 +100,11 @@ def test_children_of_a_killed_worker_die_with_it():
         future = room.submit(TASK, SLOW)
         time.sleep(0.2)
         (worker,) = worker_pids(room)
-        (child,) = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+        (supervisor,) = children(worker)
+        (child,) = children(supervisor)
         os.kill(worker, signal.SIGKILL)
         future.result()
+        assert not is_running(supervisor)
         assert not is_running(child)
 
 
@@ -139,6 +142,68 @@ def test_closing_leaves_no_process_no_folder_no_descriptor(tmp_path, monkeypatch
     assert children() == before[0]
     assert len(os.listdir("/proc/self/fd")) == len(before[1])
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("depth", [900, 3000])
+def test_folders_of_any_depth_are_removed(depth, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    deep = f"import os\nfor _ in range({depth}):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    closed = "os.mkdir('closed')\nopen('closed/file', 'w').close()\n"
+    with Sandbox(workers=1) as room:
+        assert room.run(TASK, deep + closed + GOOD).reward == 1.0
+        assert room.run(TASK, "import os\nassert os.listdir() == []\n" + GOOD).reward == 1.0
+        assert room.stats["restarts"] == 0
+        future = room.submit(TASK, deep + "import time\ntime.sleep(3)\n" + GOOD)
+        time.sleep(1.0)
+    with pytest.raises(RuntimeError, match="closed before the verdict"):
+        future.result()
+    assert os.listdir(tmp_path) == []
+
+
+def run_script(script, **settings):
+    head = (
+        "import os, sys, time\nfrom murphy_env.sandbox import Sandbox\n"
+        "from murphy_env.types import Task\nroom = Sandbox(workers=1)\n"
+        "pids = [w._process.pid for w in room._pool._alive]\n"
+        "code = 'import time; time.sleep(1)\\ndef f(x): return x\\n#'\n"
+        "task = Task('t', '', ['assert f(1) == 1'])\n"
+        "futures = [room.submit(task, code + str(i)) for i in range(8)]\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", head + script], stdout=subprocess.PIPE, text=True, **settings
+    )
+
+
+def test_an_exit_waits_for_no_queue():
+    with run_script("print(time.time(), flush=True)") as process:
+        printed = float(process.stdout.read())
+        assert time.time() - printed < 2.0  # the queue would take 8 s
+    assert process.returncode == 0
+
+
+def test_ctrl_c_waits_for_no_queue():
+    script = "print('go', flush=True)\nfutures[-1].result()"
+    with run_script(script, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        assert time.monotonic() - start < 2.0
+    assert process.returncode != 0
+
+
+def test_workers_end_with_their_parent_while_a_fork_of_it_lives():
+    script = (
+        "if os.fork() == 0:\n    time.sleep(20)\n    os._exit(0)\n"
+        "print(*pids, flush=True)\nos.kill(os.getpid(), 9)"
+    )
+    with run_script(script) as process:
+        pid = process.stdout.readline().strip()
+        process.wait()
+        deadline = time.monotonic() + 5
+        while is_running(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not is_running(pid)
 
 
 def test_closing_ends_what_is_under_way():

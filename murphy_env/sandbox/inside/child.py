@@ -16,6 +16,7 @@ import os
 import random
 import struct
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,8 @@ def main(
         _await_turn()
         _answer(program.script())
     else:
-        for step in (program.load, *(partial(program.test, test) for test in tests)):
+        steps: list[Callable[[], dict[str, Any]]] = [program.load]
+        for step in steps + [partial(program.test, test) for test in tests]:
             _await_turn()
             _answer(step())
     _await_turn()

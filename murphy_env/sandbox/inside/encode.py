@@ -8,16 +8,19 @@
     ["b", base64]                  bytes
     ["l" | "t" | "S" | "F", ...]   list, tuple, set, frozenset
     ["d", [key, value], ...]       dict
+    ["K", repr, ...]               keys or items of a dict, which equal a set
+    ["M", repr, ...]               range, deque, values of a dict: to be looked into, equal nothing
     ["o", type, repr, truth]       anything else: equals nothing
 
 Subclasses of the containers travel as their base, by content. Subclasses of numbers and texts are
-"anything else": they may override what equality means.
+"anything else": they may override what equality means. Scalars of numpy travel as what they hold.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +34,13 @@ CONTAINERS: tuple[tuple[Any, str], ...] = (
     (set, "S"),
     (frozenset, "F"),
 )
+_VIEWS: dict[type, str] = {
+    type({}.keys()): "K",
+    type({}.items()): "K",
+    type({}.values()): "M",
+    range: "M",
+    deque: "M",
+}
 
 
 def encode(value: Any) -> Any:
@@ -63,6 +73,11 @@ def _encode(value: Any, depth: int, budget: list[int]) -> Any:
             return [tag, *[_encode(item, depth - 1, budget) for item in base.__iter__(value)]]
     if dict in ancestry:
         return ["d", *[_pair(pair, depth - 1, budget) for pair in dict.items(value)]]
+    if type(value) in _VIEWS:
+        items = [_encode(item, depth - 1, budget) for item in value]
+        return [_VIEWS[type(value)], safe_repr(value), *items]
+    if any(base.__name__ == "generic" and base.__module__ == "numpy" for base in ancestry):
+        return _encode(value.item(), depth - 1, budget)
     return ["o", _name(value), safe_repr(value), _truth(value)]
 
 
