@@ -42,13 +42,11 @@ def check_level(level: str, allow_unsafe: bool) -> None:
     """Refuse a level that cannot be had, before anything is started.
 
     Raises:
-        ValueError: no such level, or `L0` without `allow_unsafe=True`.
-        NotImplementedError: the level is not available in this version.
+        ValueError: no such level, one of a later version, or `L0` without `allow_unsafe=True`.
+        SandboxUnavailableError: programs cannot be run on this system.
     """
     if level in LATER_LEVELS:
-        raise NotImplementedError(
-            f"level={level!r} is not available in this version; use one of {LEVELS}"
-        )
+        raise ValueError(f"level={level!r} is not available in this version; use one of {LEVELS}")
     if level not in LEVELS:
         raise ValueError(f"level is {level!r}; use one of {LEVELS}")
     if level == "L0" and not allow_unsafe:

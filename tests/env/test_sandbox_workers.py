@@ -44,7 +44,7 @@ def is_running(pid):
         ({"workers": 0}, ValueError, "workers is 0"),
         ({"workers": True}, ValueError, "workers is True"),
         ({"level": "L9"}, ValueError, "level is 'L9'; use one of"),
-        ({"level": "L2"}, NotImplementedError, "not available in this version"),
+        ({"level": "L2"}, ValueError, "not available in this version"),
         ({"level": "L0"}, ValueError, "allow_unsafe=True"),
     ],
 )
