@@ -18,7 +18,8 @@ Covered at level `L1` (Landlock, seccomp and rlimits; Linux, any user):
   namespaces, mounts, keyrings, BPF, io_uring or memfds; system calls unknown to us are refused
 * memory (address space of the one process), processor and clock time of each test and of all,
   size of any one file, number of descriptors, amount of output; SIGKILL, which nothing masks
-* forged results: of split tests none; exits, hangs and garbage in the channel are never a pass;
+* forged results: a split test passes only by the value that the program gives; exits, hangs and
+  garbage in the channel are never a pass;
   nothing that another program was, said or printed can be found in memory
 
 Not covered at `L1`:
