@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +41,30 @@ def refuse_used(config: TrainConfig) -> None:
         )
 
 
-def claim(config: TrainConfig, algorithm: Algorithm) -> Path:
-    """Make the run's folder, free of an earlier run's files, and write into it what is run.
+@contextlib.contextmanager
+def claimed(config: TrainConfig, algorithm: Algorithm) -> Iterator[Path]:
+    """The run's folder, this run's alone within the context: emptied of an earlier run's files.
 
-    Call `refuse_used` first.
+    Call `refuse_used` first, and again nothing is lost: it is asked once more under the lock.
+
+    Raises:
+        FileExistsError: another run is writing into it.
     """
     folder = Path(config.output_dir)
-    for path in _old(folder):
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "algorithm.txt", describe(algorithm) + "\n")
-    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
-    return folder
+    with (folder / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileExistsError(
+                f"another run is writing into output_dir {config.output_dir!r}; choose another"
+            ) from error
+        refuse_used(config)
+        for path in _old(folder):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        write_atomically(folder / "algorithm.txt", describe(algorithm) + "\n")
+        write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
+        yield folder
 
 
 def save(folder: Path, fill: Callable[[Path], None], state: dict[str, Any]) -> None:

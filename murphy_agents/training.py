@@ -57,8 +57,7 @@ def train(
         learner = Learner.start(config, wiring.load_policy(config, envs), len(envs.task_ids))
         sampler = wiring.make_sampler(config, learner.policy, envs)
         num_long = wiring.check_room(sampler)
-        folder = checkpoint.claim(config, algorithm)
-        with RunLog(folder, learner.num_steps) as log:
+        with checkpoint.claimed(config, algorithm) as out, RunLog(out, learner.num_steps) as log:
             log.say_long(num_long, len(envs.task_ids))
             for step, task_ids in enumerate(wiring.batches(config, envs.task_ids), 1):
                 rollout = sampler.grow(task_ids, algorithm.fanout, seed=(config.seed, step))
@@ -66,6 +65,6 @@ def train(
                     algorithm.grade(root)
                 log.step(step, learner.learn(rollout.roots), rollout)
                 if config.save_steps and step % config.save_steps == 0 and step < learner.num_steps:
-                    learner.save(folder / f"checkpoint-{step}", step)
-            learner.save(folder / "final", learner.num_steps)
-    return TrainResult(folder / "final", log.history, log.finish())
+                    learner.save(out / f"checkpoint-{step}", step)
+            learner.save(out / "final", learner.num_steps)
+    return TrainResult(out / "final", log.history, log.finish())

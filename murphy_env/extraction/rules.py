@@ -32,7 +32,7 @@ from murphy_env.extraction.regions import places, without_thought
 # Possessive: otherwise a long line of tildes would cost the cube of its length.
 FENCE = re.compile(r"([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([^`\s]*+)[^`]*+")
 LEADING_BLANKS = re.compile(r"\A(?:[ \t]*+\n)+")
-PYTHON = {"", "py", "python", "python3", "none"}
+PYTHON = {"", "py", "py3", "python", "python3", "ipython", "ipython3", "none"}
 CODE_START = re.compile(
     r"(?:async\s+)?def\s+\w+\s*[(\[]|class\s+\w+|import\s+\w|from\s+[\w.]+\s+import\b|@\w|\w+\s*=[^=]"
 )

@@ -219,8 +219,9 @@ def test_what_another_run_left_is_not_deleted(left, tmp_path):
     assert path.exists()
     told = dataclasses.replace(config, overwrite_output_dir=True)
     checkpoint.refuse_used(told)
-    checkpoint.claim(told, murphy_mars())
-    assert not path.exists()
+    with checkpoint.claimed(told, murphy_mars()) as folder:
+        assert not path.exists()
+        assert (folder / "config.json").exists()
 
 
 @pytest.mark.parametrize("name", ["run/checkpoint-5", "run/../run/checkpoint-5", "link"])
@@ -237,6 +238,16 @@ def test_the_model_to_train_is_not_deleted(name, tmp_path):
 def test_a_run_that_ended_before_its_first_step_blocks_nothing(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("")
     checkpoint.refuse_used(TrainConfig(output_dir=str(tmp_path)))
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    config = TrainConfig(output_dir=str(tmp_path / "run"), overwrite_output_dir=True)
+    second = checkpoint.claimed(config, murphy_mars())
+    first = checkpoint.claimed(config, murphy_mars())
+    with first, pytest.raises(FileExistsError, match="another run"):
+        second.__enter__()
+    with checkpoint.claimed(config, murphy_mars()) as folder:
+        assert folder == tmp_path / "run"
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
