@@ -105,14 +105,15 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
 
 
 def _check_model_name(name: str) -> None:
+    """Refuse what can be neither a folder with a model nor a name on the hub, before any request."""
     path = Path(name)
-    looks_local = name.startswith((".", "/", "~")) or len(path.parts) != 2
-    if not name or (looks_local and len(path.parts) > 2 and not path.exists()):
+    is_path = name.startswith((".", "/", "~")) or len(path.parts) > 2  # a hub name has one slash
+    if not name or (is_path and not path.exists()):
         raise ValueError(f"model is {name!r}, and there is no such folder; give one, or a hub name")
-    if path.is_dir() and not (path / "tokenizer.json").exists():
-        raise ValueError(f"model {name!r} has no tokenizer.json; save the tokenizer there too")
     if path.is_file():
         raise ValueError(f"model {name!r} is a file; give the folder that it lies in")
+    if path.is_dir() and not any([*path.glob("tokenizer*"), *path.glob("vocab*")]):
+        raise ValueError(f"model {name!r} has no tokenizer; save the tokenizer into the folder too")
 
 
 def check_room(sampler: Sampler) -> int:

@@ -187,6 +187,24 @@ def test_device_and_dtype(pool):
         policy_of(pool, device="cpux")
 
 
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("", "no such folder"),
+        ("./nowhere", "no such folder"),
+        ("a/b/c", "no such folder"),
+        ("bare", "has no tokenizer"),
+        ("bare/config.json", "is a file"),
+    ],
+)
+def test_a_model_that_cannot_be_there_is_named_at_once(name, named, pool, tmp_path, monkeypatch):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=named):
+        policy_of(pool, model=name)
+
+
 def test_gradient_checkpointing(pool):
     def checkpointing(**settings):
         modules = policy_of(pool, **settings).model.modules()
