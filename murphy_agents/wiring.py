@@ -105,7 +105,7 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
 
 
 def _check_model_name(name: str) -> None:
-    """Refuse what can be neither a folder with a model nor a name on the hub, before any request."""
+    """Refuse what can be neither a folder with a model nor a name on the hub."""
     path = Path(name)
     is_path = name.startswith((".", "/", "~")) or len(path.parts) > 2  # a hub name has one slash
     if not name or (is_path and not path.exists()):
