@@ -91,8 +91,10 @@ class ChatCodec:
         pieces = self._template(roles)
         contents = ["", "", *(message["content"] for message in messages)]
         closing, *rest = pieces[pieces.index(1) + 1 :]
-        if completion_ids and isinstance(closing, tuple) and completion_ids[-1] in closing:
-            closing = closing[closing.index(completion_ids[-1]) + 1 :]
+        last = completion_ids[-1] if completion_ids else None
+        # End tokens only: a cut completion may end in one of the template's words, a line break.
+        if isinstance(closing, tuple) and last in self.eos_ids and last in closing:
+            closing = closing[closing.index(last) + 1 :]
         return (*prompt_ids, *completion_ids, *self._fill([closing, *rest], contents))
 
     def encode_text(self, text: str) -> tuple[int, ...]:

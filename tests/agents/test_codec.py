@@ -118,6 +118,13 @@ def test_extend_appends_to_the_sampled_ids_what_the_template_would_write():
     assert codec.extend(prompt, answer, feedback) == codec.encode(whole)
 
 
+def test_a_completion_cut_at_a_line_break_has_its_turn_closed():
+    # the template writes a line break after the end of a turn, which must not pass for that end
+    codec, feedback = ChatCodec(TOKENIZER), [{"role": "user", "content": "no"}]
+    cut = codec.encode_text("x\n")
+    assert codec.extend((5,), cut, feedback)[: len(cut) + 2] == (5, *cut, END)
+
+
 def test_extend_never_encodes_the_completion_anew():
     codec = ChatCodec(TOKENIZER)
     spelled = tuple(codec.encode_text(letter)[0] for letter in "return")
