@@ -41,8 +41,11 @@ class _Unequal(Exception):  # noqa: N818 - an answer, not a fault
     """Holds a value that equals nothing."""
 
 
-def validate(tree: Any) -> None:
+def validate(tree: Any) -> int:
     """Make sure that a tree is one that `inside.encode` could have made; else nothing may use it.
+
+    Returns:
+        The number of its nodes, which is what comparing it costs.
 
     Raises:
         Malformed: it is not; or it is deeper or larger than `encode` lets a value be.
@@ -62,6 +65,7 @@ def validate(tree: Any) -> None:
             left += [(part, depth - 1) for pair in items for part in pair]
         elif tag != "o":
             left += [(item, depth - 1) for item in _members(tag, items)]
+    return MAX_ITEMS - room
 
 
 def holds(test: Split, actual: Any, compare: Compare) -> bool:
@@ -101,10 +105,16 @@ def _holds(symbol: str, test: Split, actual: Any, strict: bool) -> bool:
 
 def equal(left: Any, right: Any, strict: bool) -> bool:
     """Whether two trees stand for equal values."""
+    wanted = _key_if_any(left, strict)
+    return wanted is not None and wanted == _key_if_any(right, strict)
+
+
+def _key_if_any(tree: Any, strict: bool) -> str | None:
+    """Its key; None if it holds a value that equals nothing."""
     try:
-        return key(left, strict) == key(right, strict)
+        return key(tree, strict)
     except _Unequal:
-        return False
+        return None
 
 
 def key(tree: Any, strict: bool) -> str:
@@ -193,7 +203,10 @@ def _contains(container: Any, item: Any, strict: bool) -> bool:
     elif tag not in _CONTAINERS:
         what = f"{items[1]} cannot be looked into" if tag == "o" else "the value is no container"
         raise Incomparable(what)
-    return any(equal(item, other, strict) for other in _members(tag, items))
+    wanted = _key_if_any(item, strict)
+    if wanted is None:
+        return False
+    return any(_key_if_any(other, strict) == wanted for other in _members(tag, items))
 
 
 def _contains_bytes(container: bytes, item: Any) -> bool:

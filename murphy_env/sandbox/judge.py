@@ -17,14 +17,17 @@ from murphy_env.sandbox.texts import MAX_ERROR, MAX_VALUE, clean, shorten, show,
 from murphy_env.types import Execution, Limits, Status, Task, UnitResult, UnitTest
 
 _FAILURES = {"failed": Status.FAILED, "error": Status.ERROR, "memory": Status.MEMORY}
+MAX_NODES = 500_000
+"""Of the values of all tests of one execution: about a second of our own time."""
+
 _GARBLED = "the program wrote into the channel that its results travel by"
 _FLOOD = "the values and outputs of all tests together are more than is kept; return or print less"
 
 
 def judge(
-    task: Task, level: str, reply: dict[str, Any], blobs: list[bytes], scratch: str, wall_s: float
+    task: Task, level: str, reply: dict[str, Any], blobs: list[bytes], scratch: str
 ) -> Execution:
-    """The verdict on every test.
+    """The verdict on every test; `wall_s` is left to the caller, who holds the clock.
 
     Raises:
         Malformed: the reply has not one outcome and two byte strings for each test.
@@ -34,11 +37,12 @@ def judge(
         raise Malformed("outcomes and byte strings do not go together")
     if len(outcomes) != len(task.tests):
         raise Malformed(f"{len(outcomes)} outcomes for {len(task.tests)} tests")
+    room = _Room(MAX_NODES)
     results = tuple(
-        _judge_test(_Case(task, test, outcome, blobs[2 * i], blobs[2 * i + 1], scratch))
+        _judge_test(_Case(task, test, outcome, blobs[2 * i], blobs[2 * i + 1], scratch, room))
         for i, (test, outcome) in enumerate(zip(task.tests, outcomes, strict=True))
     )
-    return Execution(results, level, trust_of(task), wall_s)
+    return Execution(results, level, trust_of(task))
 
 
 def infra_error(task: Task, level: str, reason: str) -> Execution:
@@ -52,6 +56,22 @@ def trust_of(task: Task) -> Any:
     return "strong" if all(is_strong(task, test) for test in task.tests) else "weak"
 
 
+class _Flooded(Exception):  # noqa: N818 - an answer, not a fault
+    """The values of one execution are together more than is looked at."""
+
+
+class _Room:
+    """How many nodes of values may still be looked at, in all tests of one execution."""
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+
+    def take(self, nodes: int) -> None:
+        self._nodes -= nodes
+        if self._nodes < 0:
+            raise _Flooded
+
+
 class _Case:
     """One test and what came back for it."""
 
@@ -63,7 +83,9 @@ class _Case:
         frame: bytes,
         output: bytes,
         scratch: str,
+        room: _Room,
     ) -> None:
+        self.room = room
         self.task, self.test, self.outcome = task, test, outcome
         self.frame, self.output, self.scratch = frame, output, scratch
         self.halves: Split | None = split_of(task, test)
@@ -87,6 +109,8 @@ def _judge_test(case: _Case) -> UnitResult:
     if end == "frame":
         try:
             return _judge_frame(case, json.loads(case.frame, parse_constant=_refuse))
+        except _Flooded:
+            return case.result(Status.KILLED, error=_FLOOD)
         except Exception:  # whatever the program wrote there, the fault is its own
             return case.result(Status.KILLED, error=_GARBLED)
     if end == "timeout":
@@ -130,7 +154,7 @@ def _judge_value(case: _Case, halves: Split, frame: dict[str, Any]) -> UnitResul
     if "value" not in frame:
         raise Malformed("a frame without a value")
     value = frame["value"]
-    validate(value)
+    case.room.take(validate(value))
     shown = clean(show(value), case.scratch)
     try:
         passed = holds(halves, value, case.task.compare)

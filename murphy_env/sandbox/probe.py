@@ -70,7 +70,7 @@ def open_pool(level: str, workers: int, allow_unsafe: bool) -> Pool:
 
 def _prove(pool: Pool) -> None:
     def read(reply: dict[str, object], blobs: list[bytes], scratch: str) -> UnitResult:
-        return judge(PROBE_TASK, pool.level, reply, blobs, scratch, 0.0).results[0]
+        return judge(PROBE_TASK, pool.level, reply, blobs, scratch).results[0]
 
     try:
         result = pool.run(make_request(PROBE_TASK, PROBE), read)

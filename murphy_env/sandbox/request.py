@@ -23,9 +23,9 @@ def make_request(task: Task, code: str) -> dict[str, Any]:
             f"interpreter itself takes a part of it, so give at least {LEAST_MEMORY_BYTES}"
         )
     limits = dataclasses.asdict(task.limits)
-    # Room for any output that could still be right.
+    # Room for any output that could still be right, rounded so as not to tell its length.
     longest = max((len((test.stdout or "").encode()) for test in task.tests), default=0)
-    limits["stdout_bytes"] = max(limits["stdout_bytes"], 2 * longest)
+    limits["stdout_bytes"] = max(limits["stdout_bytes"], 2 << longest.bit_length())
     return {
         "prelude": task.prelude,
         "code": code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
@@ -181,7 +182,8 @@ class Sandbox:
         start = time.monotonic()
 
         def read(reply: dict[str, Any], blobs: list[bytes], scratch: str) -> Execution:
-            return judge(task, self.level, reply, blobs, scratch, time.monotonic() - start)
+            verdict = judge(task, self.level, reply, blobs, scratch)
+            return dataclasses.replace(verdict, wall_s=time.monotonic() - start)
 
         try:
             return self._pool.run(request, read)

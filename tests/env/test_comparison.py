@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from murphy_env.sandbox import compare
 from murphy_env.sandbox.compare import Incomparable, Malformed, equal, holds, key
 from murphy_env.sandbox.inside.encode import encode
 from murphy_env.sandbox.split import Split, split
@@ -277,3 +278,13 @@ def test_scalars_of_numpy_are_what_they_hold():
 def test_a_value_too_large_to_travel_says_so_when_it_is_looked_into():
     with pytest.raises(Incomparable, match="<list, more than 100000 items> cannot be looked into"):
         check("assert 7 in f()", list(range(200_000)))
+
+
+def test_a_value_is_read_once_however_many_it_is_looked_for_in(monkeypatch):
+    reads = []
+    monkeypatch.setattr(
+        compare, "key", lambda tree, strict: reads.append(tree) or key(tree, strict)
+    )
+    value = encode(list(range(50)))
+    assert not holds(split("assert f() in (1, 2, 3, 4)"), value, "python")
+    assert reads.count(value) == 1

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from murphy_env.sandbox import Sandbox, shared_sandbox
-from murphy_env.types import InfrastructureError, Limits, Status, Task
+from murphy_env.sandbox.inside import folder
+from murphy_env.sandbox.request import make_request
+from murphy_env.types import InfrastructureError, Limits, Status, Task, UnitTest
 
 LIMITS = Limits(test_wall_s=5.0, test_cpu_s=2.0, total_wall_s=20.0)
 TASK = Task("t", "", ["assert f(1) == 2", "assert f(2) == 3"], limits=LIMITS)
@@ -158,6 +160,22 @@ def test_folders_of_any_depth_are_removed(depth, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="closed before the verdict"):
         future.result()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(folder, "EMPTY_S", -1.0)
+    assert not folder.empty(str(tmp_path))
+    monkeypatch.undo()
+    assert folder.empty(str(tmp_path))
+
+
+def test_the_room_for_output_does_not_tell_how_long_the_expected_one_is():
+    rooms = [
+        make_request(Task("t", "", [UnitTest("", kind="stdio", stdin="", stdout="x" * n)]), "")
+        for n in (1 << 20, (1 << 21) - 1)
+    ]
+    assert rooms[0]["limits"]["stdout_bytes"] == rooms[1]["limits"]["stdout_bytes"] >= 1 << 21
 
 
 def run_script(script, **settings):

@@ -11,19 +11,26 @@ import os
 import stat
 import time
 
+EMPTY_S = 5.0
+"""A folder that takes longer to empty is given up."""
+
 TRIES = 5
 WAIT_S = 0.02
 
 
 def empty(folder: str) -> bool:
-    """Remove all that a program left in its folder; whether nothing is left. Never raises."""
+    """Remove all that a program left in its folder; whether nothing is left, and that in time.
+
+    Never raises.
+    """
+    deadline = time.monotonic() + EMPTY_S
     try:
         os.chmod(folder, stat.S_IRWXU)
         with os.scandir(folder) as entries:
-            folders = [entry.path for entry in entries if not _unlinked(entry)]
+            folders = [entry.path for entry in entries if not _unlinked(entry, deadline)]
         number = 0
         while folders:
-            found, number = _lifted(folders.pop(), folder, number)
+            found, number = _lifted(folders.pop(), folder, number, deadline)
             folders += found
         return not os.listdir(folder)
     except OSError:
@@ -42,13 +49,13 @@ def remove(folder: str) -> bool:
     return False
 
 
-def _lifted(path: str, top: str, number: int) -> tuple[list[str], int]:
+def _lifted(path: str, top: str, number: int, deadline: float) -> tuple[list[str], int]:
     """Remove one folder; the folders that were in it, moved to the top, and the next free name."""
     os.chmod(path, stat.S_IRWXU)  # without these rights nothing in it can be moved
     lifted = []
     with os.scandir(path) as entries:
         for entry in entries:
-            if not _unlinked(entry):
+            if not _unlinked(entry, deadline):
                 os.chmod(entry.path, stat.S_IRWXU)
                 while os.path.lexists(target := os.path.join(top, f".lifted-{number}")):
                     number += 1
@@ -58,8 +65,10 @@ def _lifted(path: str, top: str, number: int) -> tuple[list[str], int]:
     return lifted, number
 
 
-def _unlinked(entry: os.DirEntry[str]) -> bool:
+def _unlinked(entry: os.DirEntry[str], deadline: float) -> bool:
     """Whether it was no folder, and so is gone."""
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"{EMPTY_S:g} s were not enough")  # an OSError
     if entry.is_dir(follow_symlinks=False):
         return False
     os.unlink(entry.path)

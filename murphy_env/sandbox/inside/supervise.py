@@ -18,8 +18,11 @@ from .confine import Confinement
 from .folder import empty
 from .running import Running
 
-MAX_KEPT_BYTES = 128 << 20
-"""Of all frames and outputs of one execution together; well under what `wire` takes."""
+MAX_FRAMES_BYTES = 16 << 20
+"""Of all values and errors of one execution together; the trusted side has to parse them."""
+
+MAX_OUTPUTS_BYTES = 112 << 20
+"""Of all outputs of one execution together; with the frames, well under what `wire` takes."""
 
 End = tuple[dict[str, Any], bytes, bytes]
 """What became of a test: an outcome, a frame, standard output."""
@@ -61,13 +64,15 @@ class Supervisor:
         deadline = time.monotonic() + request["limits"]["total_wall_s"]
         tests, clean = request["tests"], True
         ends: list[End] = [({"end": "not_run"}, b"", b"")] * len(tests)
-        room = MAX_KEPT_BYTES
+        frames_room, outputs_room = MAX_FRAMES_BYTES, MAX_OUTPUTS_BYTES
         for group in _groups(tests):
             while group and time.monotonic() < deadline:
                 done = self._one_child(request, [tests[index] for index in group], deadline)
                 for index, end in zip(group, done, strict=False):
-                    room -= len(end[1]) + len(end[2])
-                    ends[index] = end if room >= 0 else ({"end": "flood"}, b"", b"")
+                    frames_room -= len(end[1])
+                    outputs_room -= len(end[2])
+                    kept = frames_room >= 0 and outputs_room >= 0
+                    ends[index] = end if kept else ({"end": "flood"}, b"", b"")
                 group = group[len(done) :]
                 clean = empty(self._scratch) and clean
         reply = {"outcomes": [end[0] for end in ends], "clean": clean}
