@@ -203,6 +203,7 @@ def test_ctrl_c_waits_for_no_queue():
     script = "print('go', flush=True)\nfutures[-1].result()"
     with run_script(script, stderr=subprocess.DEVNULL) as process:
         process.stdout.readline()
+        time.sleep(0.2)  # Python itself overlooks a signal at the very moment a wait begins
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait()
