@@ -1,115 +1,98 @@
-"""Folders that a run writes: claimed once, and filled so that a half-written one is never seen."""
+"""Checkpoints: folders in Hugging Face layout that know how far their run had come.
+
+A checkpoint is seen whole or not at all (`files`), and lists its own files with their sizes, so
+that a copy which was cut short is told from a whole one.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import inspect
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from murphy_agents.algorithms import Algorithm
-from murphy_agents.config import TrainConfig
+from murphy_agents import files
 
-
-def refuse_used(config: TrainConfig) -> None:
-    """Refuse a folder whose models or logs the run would replace, unless it is told to.
-
-    Raises:
-        FileExistsError: the folder holds a run, or part of one.
-        ValueError: the model to train lies in what would be replaced.
-    """
-    folder = Path(config.output_dir)
-    if not config.output_dir or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"output_dir is {config.output_dir!r}; give a folder, new or there")
-    old = _old(folder)
-    if old and not config.overwrite_output_dir:
-        raise FileExistsError(
-            f"output_dir {config.output_dir!r} holds {old[0].name} of an earlier run; choose "
-            "another folder, or set overwrite_output_dir to replace it"
-        )
-    model = Path(config.model).resolve()
-    if any(path.resolve() in (model, *model.parents) for path in old):
-        raise ValueError(
-            f"model {config.model!r} lies in output_dir {config.output_dir!r} and would be "
-            "deleted; write into another folder"
-        )
+_STATE = "trainer_state.json"
 
 
-@contextlib.contextmanager
-def claimed(config: TrainConfig, algorithm: Algorithm) -> Iterator[Path]:
-    """The run's folder, this run's alone within the context: emptied of an earlier run's files.
+@dataclass(frozen=True)
+class State:
+    """How far a run had come when a checkpoint was written: its `trainer_state.json`."""
 
-    Call `refuse_used` first, and again nothing is lost: it is asked once more under the lock.
-
-    Raises:
-        FileExistsError: another run is writing into it.
-    """
-    folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FileExistsError(
-                f"another run is writing into output_dir {config.output_dir!r}; choose another"
-            ) from error
-        refuse_used(config)
-        for path in _old(folder):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        write_atomically(folder / "algorithm.txt", describe(algorithm) + "\n")
-        write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
-        yield folder
+    step: int = 0
+    num_steps: int = 0
+    tasks: str = ""
+    """Digest of the tasks' ids, whose order the order of the problems hangs on."""
+    log_bytes: Mapping[str, int] = field(default_factory=dict)
+    """How long each log was."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """The other files of the checkpoint and their sizes."""
 
 
-def save(folder: Path, fill: Callable[[Path], None], state: dict[str, Any]) -> None:
-    """Write a checkpoint in Hugging Face layout; it appears under its name only when whole.
+def write(folder: Path, fill: Callable[[Path], None], state: State) -> None:
+    """Write a checkpoint; it appears under its name only when whole.
 
     Args:
         folder: the checkpoint's.
-        fill: writes model, tokenizer and whatever else belongs to it into a folder.
-        state: goes into `trainer_state.json`.
+        fill: writes model, optimizer and the like to the folder that it is given.
+        state: `files` is filled in.
     """
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    fill(unfinished)
-    write_atomically(unfinished / "trainer_state.json", json.dumps(state, indent=2))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(unfinished, folder)
+
+    def whole(unfinished: Path) -> None:
+        fill(unfinished)
+        told = dataclasses.replace(state, files=files.sizes(unfinished))
+        (unfinished / _STATE).write_text(json.dumps(dataclasses.asdict(told), indent=2))
+
+    files.fill_atomically(folder, whole)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is seen whole or not at all."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+def read_state(checkpoint: Path) -> State:
+    """The state that a whole checkpoint was written in.
+
+    Raises:
+        ValueError: it is not whole; names what is missing.
+    """
+    try:
+        state = State(**json.loads((checkpoint / _STATE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{checkpoint} has no {_STATE} that can be read ({error})") from error
+    found = files.sizes(checkpoint)
+    for name, size in state.files.items():
+        if found.get(name) != size:
+            raise ValueError(f"{checkpoint} is not whole: {name} is missing or was changed")
+    return state
 
 
-def _old(folder: Path) -> list[Path]:
-    """What an earlier run left there and a new one would write."""
-    names = ("metrics.jsonl", "rollouts.jsonl", "final")
-    left = [folder / name for name in names] + sorted(folder.glob("checkpoint-*"))
-    # Empty logs are those of a run that ended before its first step.
-    return [path for path in left if path.is_dir() or (path.exists() and path.stat().st_size)]
+def numbered(folder: Path) -> list[Path]:
+    """The folders `checkpoint-N` of a run, the newest first."""
+    found = [path for path in folder.glob("checkpoint-*") if number(path)]
+    return sorted(found, key=number, reverse=True)
 
 
-def describe(algorithm: Algorithm) -> str:
-    """An algorithm's parts by name, with what their makers were given."""
-    return "\n".join(
-        f"{field.name}: {_named(getattr(algorithm, field.name))}"
-        for field in dataclasses.fields(algorithm)
-    )
+def number(checkpoint: Path) -> int:
+    """N of `checkpoint-N`; 0 for any other name."""
+    match = re.fullmatch(r"checkpoint-(\d+)", checkpoint.name)
+    return int(match[1]) if match else 0
 
 
-def _named(part: Any) -> str:
-    if not callable(part):
-        return str(part)
-    given = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
-    told = {name: value for name, value in given.items() if not callable(value)}
-    return f"{part.__module__}.{part.__qualname__} {told or ''}".rstrip()
+def newest(folder: Path) -> tuple[Path | None, State, tuple[str, ...]]:
+    """The newest whole checkpoint of a run, its state, and what is wrong with newer ones.
+
+    Raises:
+        ValueError: there are checkpoints, and none is whole.
+    """
+    faults: list[str] = []
+    for path in numbered(folder):
+        try:
+            return path, read_state(path), tuple(faults)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError(
+            f"no checkpoint in {folder} is whole ({'; '.join(faults)}); restore one from a copy, "
+            "or set overwrite_output_dir in place of resume to begin anew"
+        )
+    return None, State(), ()

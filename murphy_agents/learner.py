@@ -11,7 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from murphy_agents import checkpoint
+from murphy_agents import restore
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.policy import Policy, make_optimizer
 from murphy_agents.tree import Group
@@ -38,6 +38,7 @@ class Learner:
             learning_rate=config.learning_rate,
             num_steps=num_steps * config.num_iterations,
             weight_decay=config.weight_decay,
+            betas=(config.adam_beta1, config.adam_beta2),
             num_warmup_steps=config.warmup_steps * config.num_iterations,
             schedule=config.lr_scheduler_type,
         )
@@ -65,15 +66,14 @@ class Learner:
             "seconds/update": seconds,
         }
 
-    def save(self, folder: Path, step: int) -> None:
-        """Model and tokenizer in Hugging Face layout, optimizer and scheduler beside them."""
+    def save(self, folder: Path) -> None:
+        """Fill a checkpoint: model and tokenizer in Hugging Face layout, the rest beside them."""
+        restore.save(folder, self.policy, optimizer=self.optimizer, scheduler=self.scheduler)
 
-        def fill(into: Path) -> None:
-            self.policy.save(into)
-            torch.save(self.optimizer.state_dict(), into / "optimizer.pt")
-            torch.save(self.scheduler.state_dict(), into / "scheduler.pt")
-
-        checkpoint.save(folder, fill, {"step": step})
+    def load(self, folder: Path | None) -> None:
+        """Go on from a checkpoint; None: from the beginning. The reference stays as it is."""
+        if folder is not None:
+            restore.load(folder, self.policy, optimizer=self.optimizer, scheduler=self.scheduler)
 
 
 def update_settings(config: TrainConfig) -> UpdateSettings:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium as gym
 
-from murphy_env.prompts import as_text
+from murphy_agents.clock import BusyClock
+from murphy_env.prompts import Transcript, as_text
 from murphy_env.types import InfrastructureError, Message
 
 MakeEnv = Callable[[], "gym.Env[str, str]"]
@@ -47,6 +48,8 @@ class EnvPool:
     """`size` environments and as many threads; a context manager."""
 
     def __init__(self, make_env: MakeEnv, size: int) -> None:
+        self.busy = BusyClock()
+        """Runs while a program is being judged."""
         self._free: SimpleQueue[gym.Env[str, str]] = SimpleQueue()
         self._envs: list[gym.Env[str, str]] = []
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="murphy-env")
@@ -59,6 +62,8 @@ class EnvPool:
             raise
         self.max_turns: int | None = _attribute(self._envs[0], "max_turns")
         """After how many attempts an episode ends, where the environment tells."""
+        self.transcript: Transcript | None = _attribute(self._envs[0], "transcript")
+        """How it shows earlier attempts, where it tells."""
         for env in self._envs:
             self._free.put(env)
 
@@ -94,8 +99,9 @@ class EnvPool:
     def _judge(self, position: Position, completion: str, seed: int) -> Outcome:
         env = self._free.get()
         try:
-            env.reset(seed=seed, options={"snapshot": position.snapshot})
-            observation, reward, terminated, truncated, info = env.step(completion)
+            with self.busy:
+                env.reset(seed=seed, options={"snapshot": position.snapshot})
+                observation, reward, terminated, truncated, info = env.step(completion)
         except InfrastructureError as error:
             return Outcome(None, None, {"infra_error": str(error)})
         finally:

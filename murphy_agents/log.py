@@ -2,53 +2,84 @@
 
 `rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed,
 settings and one thread write the same bytes on a CPU. `metrics.jsonl` has one line per step, with
-seconds.
+clock times (`seconds/*`, `idle/*`).
+
+The logs grow in place. A run that is killed can leave steps there that no checkpoint holds, the
+last line cut short; resuming cuts both logs to what belonged to the checkpoint.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from murphy_agents.metrics import Metrics, records, rollout_metrics
+from murphy_agents.metrics import Metrics, idle_shares, records, rollout_metrics
 from murphy_agents.rollout import Rollout
+from murphy_agents.run_folder import LOGS, RunFolder
+from murphy_agents.summary import step_line, summary
+from murphy_agents.trackers import reporting
 
-_COUNTED = {
-    "num_infra_errors": "generations without a verdict (the sandbox broke); not trained",
-    "num_overflows": "prompts without room for a completion; not generated from",
-    "num_pruned": "generations pruned",
-    "num_masked": "truncated completions left out",
-    "num_empty": "completions without a token",
-    "num_untold_problems": "problems without a visible test",
-}
+_METRICS, _ROLLOUTS = LOGS
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind: the final model's folder, the lines of its metrics, a summary."""
+
+    model_dir: Path
+    history: list[Metrics]
+    summary: str
 
 
 class RunLog:
-    """Writes a run's files and shows its progress; a context manager."""
+    """Writes a run's files and shows its progress; a context manager.
 
-    def __init__(self, folder: Path, num_steps: int, console: Console | None = None) -> None:
+    Raises (on entering):
+        ValueError: a log is shorter than the checkpoint to go on from knows it.
+    """
+
+    def __init__(self, run: RunFolder, console: Console | None = None) -> None:
+        self._run = run
         self._console = console or Console()
-        self._metrics = (folder / "metrics.jsonl").open("w", encoding="utf-8")
-        self._rollouts = (folder / "rollouts.jsonl").open("w", encoding="utf-8")
-        self._folder = folder
-        self._num_steps = num_steps
         self._bar = Progress(
             TextColumn("step"), MofNCompleteColumn(), BarColumn(12), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=self._console,
         )  # fmt: skip
-        self._task = self._bar.add_task("first rollout ...", total=num_steps)
+        self._task = self._bar.add_task(
+            "first rollout ...", total=run.num_steps, completed=run.state.step
+        )
         self._live = Live(self._bar, console=self._console) if self._console.is_terminal else None
+        self._open = ExitStack()
+        self._files: dict[str, BinaryIO] = {}
         self.history: list[Metrics] = []
 
     def __enter__(self) -> RunLog:
-        if self._live:
-            self._live.start()
+        run, done = self._run, self._run.state.step
+        with ExitStack() as opened:
+            for name in LOGS:
+                size = run.state.log_bytes.get(name, 0)
+                self._files[name] = opened.enter_context(_cut(run.path / name, size))
+            self.history = read_history(run.path)
+            settings = dataclasses.asdict(run.config)
+            self._report = opened.enter_context(
+                reporting(run.config.report_to, run.path, settings, done + 1)
+            )
+            self._say_start()
+            if self._live:
+                opened.enter_context(self._live)
+            self._open = opened.pop_all()
+        self._ended = time.perf_counter()
         return self
 
     def __exit__(
@@ -57,87 +88,89 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
-        self._metrics.close()
-        self._rollouts.close()
+        self._open.__exit__(kind, error, trace)
 
     def step(self, number: int, metrics: Metrics, rollout: Rollout) -> None:
         """Record one step: its trees, their figures and those of the update."""
-        for record in records(number, rollout):
-            self._rollouts.write(json.dumps(record) + "\n")
-        metrics = {"step": number, **rollout_metrics(rollout), **metrics}
-        self._metrics.write(json.dumps(metrics) + "\n")
-        self._metrics.flush()
-        self._rollouts.flush()
+        now = time.perf_counter()
+        # The step's clock runs from the end of the one before, so it holds what saving took too.
+        idle = idle_shares(rollout, now - self._ended)
+        self._ended = now
+        metrics = {"step": number, **rollout_metrics(rollout), **metrics, **idle}
+        self._write(_ROLLOUTS, *records(number, rollout))
+        self._write(_METRICS, metrics)
+        self._report({name: metrics[name] for name in metrics if name != "step"}, number)
         self.history.append(metrics)
-        told = _line(metrics)
+        told = step_line(metrics)
         if self._live:
             self._bar.update(self._task, advance=1, description=told)
         else:
-            self._console.print(f"step {number}/{self._num_steps}  {told}", soft_wrap=True)
+            self._say(f"step {number}/{self._run.num_steps}  {told}", highlight=True)
 
     def say_long(self, num_long: int, num_tasks: int) -> None:
         """Tell of tasks whose prompts do not fit, where there are some."""
         if num_long:
-            self._console.print(
+            self._say(
                 f"{num_long} of {num_tasks} tasks leave no room for a completion beside their "
                 "prompt: they count as overflow and teach nothing",
-                soft_wrap=True,
+                highlight=True,
             )
 
-    def finish(self) -> str:
-        """Print and give the summary."""
-        text = self.summary()
-        self._console.print(text, soft_wrap=True, highlight=False)
-        return text
+    def to_disk(self) -> dict[str, int]:
+        """Wait until the disk holds the logs; how long they are, in bytes."""
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        return {name: file.tell() for name, file in self._files.items()}
 
-    def summary(self) -> str:
-        """What happened, in a few lines."""
-        if not self.history:
-            return "No step was taken."
-        first, last = self.history[0], self.history[-1]
-        total = {
-            name: sum(m.get(name, 0.0) for m in self.history) for m in self.history for name in m
-        }
-        lines = [
-            f"{len(self.history)} {'step' if len(self.history) == 1 else 'steps'}, "
-            f"{total['num_problems']:.0f} problems, "
-            f"{total['num_generations']:.0f} generations, "
-            f"{total['trained_tokens']:.0f} tokens trained",
-            f"first step: {_rewards(first)}; last step: {_rewards(last)}",
-            f"{total['num_zero_signal_groups']:.0f} of {total['num_trained_groups']:.0f} groups "
-            "had equal credits and so no signal",
-            "seconds: " + ", ".join(
-                f"{name.removeprefix('seconds/')} {total[name]:.1f}"
-                for name in total if name.startswith("seconds/")
-            ),
-        ]  # fmt: skip
-        lines += [f"{total[name]:.0f} {told}" for name, told in _COUNTED.items() if total[name]]
-        if not any(metrics["optimizer_steps"] for metrics in self.history):
-            lines.append("Nothing was left to train on, so the model is as it was.")
-        elif total["num_zero_signal_groups"] == total["num_trained_groups"]:
-            lines.append(
-                "No group held both better and worse attempts, so nothing could be learned. A "
-                "model with random weights, for one, solves nothing: start from one that does at "
-                "times."
-            )
-        return "\n".join([*lines, f"written to {self._folder}"])
+    def finish(self) -> TrainResult:
+        """Print the summary and give what the run leaves behind."""
+        return _told(self._run.path, self.history, self._console)
+
+    def _say_start(self) -> None:
+        run = self._run
+        for fault in run.skipped:
+            self._say(f"passed over: {fault}")
+        if run.start is not None:
+            self._say(f"resuming from {run.start}: {run.state.step} of {run.num_steps} steps done")
+        elif run.config.resume:
+            self._say(f"no checkpoint to resume from in {run.path}: starting from the beginning")
+
+    def _say(self, text: str, highlight: bool = False) -> None:
+        self._console.print(text, soft_wrap=True, highlight=highlight)
+
+    def _write(self, name: str, *lines: object) -> None:
+        file = self._files[name]
+        file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+        file.flush()
 
 
-def _rewards(metrics: Mapping[str, float]) -> str:
-    """Mean rewards of a step, as far as something was attempted."""
-    turns = [name for name in metrics if name.startswith("reward/turn_")]
-    if not turns:
-        return "nothing attempted"
-    by_turn = " ".join(f"{metrics[name]:.3f}" for name in turns)
-    return f"reward by turn {by_turn}, best of each problem {metrics['reward/best']:.3f}"
+def finished_result(run: Path, console: Console | None = None) -> TrainResult:
+    """Say that a run is finished; what it left behind, read from its folder."""
+    console = console or Console()
+    console.print(f"the run in {run} is finished: nothing to do", soft_wrap=True, highlight=False)
+    return _told(run, read_history(run), console)
 
 
-def _line(metrics: Mapping[str, float]) -> str:
-    seconds = sum(value for name, value in metrics.items() if name.startswith("seconds/"))
-    updated = "nothing to train"
-    if "loss" in metrics:
-        updated = f"loss {metrics['loss']:+.4f}, grad {metrics['grad_norm']:.3g}"
-    drawn = f"{metrics['num_generations']:.0f} generations, {seconds:.1f} s"
-    return f"{_rewards(metrics)}; {updated}; {drawn}"
+def read_history(run: Path) -> list[Metrics]:
+    """The lines of a run's metrics."""
+    return [json.loads(line) for line in (run / _METRICS).read_bytes().splitlines()]
+
+
+def _told(run: Path, history: list[Metrics], console: Console) -> TrainResult:
+    text = summary(history, run)
+    console.print(text, soft_wrap=True, highlight=False)
+    return TrainResult(run / "final", history, text)
+
+
+def _cut(path: Path, size: int) -> BinaryIO:
+    """Open a log to append to its first `size` bytes; the rest is deleted."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise ValueError(
+            f"{path} has {found} bytes, but {size} when the checkpoint was written; put back what "
+            "is missing, or set overwrite_output_dir in place of resume to begin anew"
+        )
+    file = path.open("ab")
+    file.truncate(size)
+    file.seek(size)
+    return file

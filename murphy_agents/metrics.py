@@ -29,33 +29,56 @@ def records(step: int, rollout: Rollout) -> Iterator[dict[str, Any]]:
 
 
 def rollout_metrics(rollout: Rollout) -> Metrics:
-    """Figures of graded trees: counts, mean rewards by turn, and how much signal they hold."""
+    """Figures of graded trees: counts, means and shares. What nothing was there for is left out.
+
+    An attempt without a verdict counts nowhere but in `num_*` and `completions/*`. Its score is the
+    share of scored tests that it passed, or its reward where the environment does not tell that
+    (`info["pass_rate"]`); solved: a score of 1.
+
+    * `reward/turn_s`: mean reward of the attempts of turn s.
+    * `reward/best`: mean over problems of the best reward in the tree.
+    * `reward/visible`, `reward/hidden`: mean share of an attempt's visible, or of its scored and
+      invisible, tests that passed; an attempt without code passes none.
+    * `solved/turn_s`: share of the attempts of turn s that are solved.
+    * `repair_rate`: share of the refinements that are solved; their parents are not, as a rule.
+    * `regression_rate`: share of the refinements whose score is below their parent's.
+    * `repeat_rate`: share of the refinements whose code is their parent's, letter by letter.
+    * `zero_signal_share`: share of the trained groups in which every advantage is 0.
+    * `completions/clipped_ratio`: share of the completions that were cut at the token limit.
+    """
     nodes = [node for root in rollout.roots for node in walk(root)]
-    trees = [[node for node in walk(root) if node.reward is not None] for root in rollout.roots]
     all_groups = [group for root in rollout.roots for group in groups(root) if group.nodes]
-    by_turn: dict[int, list[float]] = {}
-    for group in all_groups:
-        rewards = [node.reward for node in group.nodes if node.reward is not None]
-        by_turn.setdefault(group.turn, []).extend(rewards)
-    lengths = [len(node.completion_ids) for node in nodes]
+    trained = [group for group in all_groups if any(node.weight > 0 for node in group.nodes)]
+    silent = [all(node.advantage == 0 for node in group.nodes) for group in trained]
     return {
         "num_problems": len(rollout.roots),
         "num_generations": rollout.num_generations,
         "num_groups": len(all_groups),
-        "num_trained_groups": sum(_trained(group) for group in all_groups),
-        "num_zero_signal_groups": sum(_trained(g) and _no_signal(g) for g in all_groups),
+        "num_trained_groups": len(trained),
+        "num_zero_signal_groups": sum(silent),
         "num_pruned": sum(node.pruned for node in nodes),
         "num_untold_problems": sum(map(_untold, rollout.roots)),
         "num_overflows": rollout.num_overflows,
         "num_infra_errors": rollout.num_infra_errors,
-        **{f"reward/turn_{turn}": mean(told) for turn, told in sorted(by_turn.items()) if told},
-        "reward/best": mean([max(node.reward or 0.0 for node in t) for t in trees if t]),
-        **_rates("reward/visible", [_visible_rate(node) for node in nodes]),
-        **_rates("reward/hidden", [node.info.get("hidden_pass_rate") for node in nodes]),
-        "completions/mean_length": mean(lengths),
+        **_rewards(rollout.roots, all_groups),
+        **_refinement_rates(nodes),
+        **_mean("zero_signal_share", silent),
+        "completions/mean_length": mean([len(node.completion_ids) for node in nodes]),
         "completions/clipped_ratio": mean([node.finish_reason == "length" for node in nodes]),
         "seconds/generation": rollout.generation_s,
         "seconds/execution": rollout.execution_s,
+    }
+
+
+def idle_shares(rollout: Rollout, clock_s: float) -> Metrics:
+    """Shares of a step's `clock_s` seconds in which a part of the machinery had nothing to do.
+
+    * `idle/engine`: nothing was generated.
+    * `idle/sandbox`: no program was being judged.
+    """
+    return {
+        "idle/engine": max(0.0, 1 - rollout.generation_s / clock_s),
+        "idle/sandbox": max(0.0, 1 - rollout.judging_s / clock_s),
     }
 
 
@@ -64,27 +87,65 @@ def mean(values: Sequence[float]) -> float:
     return fmean(values) if values else 0.0
 
 
-def _trained(group: Group) -> bool:
-    return any(node.weight > 0 for node in group.nodes)
+def _rewards(roots: Sequence[Group], all_groups: Sequence[Group]) -> Metrics:
+    by_turn: dict[int, list[Node]] = {}
+    for group in all_groups:
+        by_turn.setdefault(group.turn, []).extend(filter(_judged, group.nodes))
+    trees = [[node.reward for node in walk(root) if node.reward is not None] for root in roots]
+    told = [node for root in roots if not _untold(root) for node in walk(root) if _judged(node)]
+    judged = [node for nodes in by_turn.values() for node in nodes]
+    rewards, solved = Metrics(), Metrics()
+    for turn, nodes in sorted(by_turn.items()):
+        rewards |= _mean(f"reward/turn_{turn}", [node.reward for node in nodes])
+        solved |= _mean(f"solved/turn_{turn}", [_score(node) >= 1 for node in nodes])
+    return {
+        **rewards,
+        "reward/best": mean([max(tree) for tree in trees if tree]),
+        **solved,
+        **_mean("reward/visible", [_visible_rate(node) for node in told]),
+        **_mean("reward/hidden", [node.info.get("hidden_pass_rate") for node in judged]),
+    }
 
 
-def _no_signal(group: Group) -> bool:
-    return all(node.advantage == 0 for node in group.nodes)
+def _refinement_rates(nodes: Sequence[Node]) -> Metrics:
+    refined = [
+        (parent, child)
+        for parent in filter(_judged, nodes)
+        for child in (parent.refinements.nodes if parent.refinements else [])
+        if _judged(child)
+    ]
+    with_code = [(p.info.get("code"), c.info["code"]) for p, c in refined if "code" in c.info]
+    return {
+        **_mean("repair_rate", [_score(child) >= 1 for _, child in refined]),
+        **_mean("regression_rate", [_score(child) < _score(parent) for parent, child in refined]),
+        **_mean("repeat_rate", [new is not None and new == old for old, new in with_code]),
+    }
+
+
+def _judged(node: Node) -> bool:
+    return node.reward is not None
+
+
+def _score(node: Node) -> float:
+    score: Any = node.info.get("pass_rate", node.reward)
+    return float(score)
 
 
 def _untold(root: Group) -> bool:
     """Whether programs ran but no test was visible, so that nothing could be told."""
-    ran = [node for node in root.nodes if node.info.get("code") is not None]
-    return bool(ran) and not any(node.info["results"] for node in ran)
+    ran = [n.info for n in root.nodes if n.info.get("code") is not None and "results" in n.info]
+    return bool(ran) and not any(info["results"] for info in ran)
 
 
 def _visible_rate(node: Node) -> float | None:
     results = node.info.get("results")
+    if results is not None and node.info.get("code") is None:
+        return 0.0
     return mean([result["status"] == "passed" for result in results]) if results else None
 
 
-def _rates(name: str, rates: Sequence[float | None]) -> Metrics:
-    told = [rate for rate in rates if rate is not None]
+def _mean(name: str, values: Sequence[float | None]) -> Metrics:
+    told = [value for value in values if value is not None]
     return {name: mean(told)} if told else {}
 
 

@@ -14,6 +14,8 @@ from murphy_env.types import InfrastructureError, Message
 
 Fanout = Callable[[Node | None, int], int]
 """(attempt to refine, or None at the root; turn to come) -> number of generations."""
+Seed = tuple[int, ...]
+"""Numbers that tell a rollout's random numbers from those of others: (run's seed, step)."""
 Transcript = Literal["requote", "chat"]
 
 
@@ -23,13 +25,15 @@ class Rollout:
 
     task_ids: list[str]
     roots: list[Group]
-    seed: tuple[int, ...] = ()
+    seed: Seed = ()
     num_generations: int = 0
     num_overflows: int = 0
     num_infra_errors: int = 0
     generation_s: float = 0.0
     execution_s: float = 0.0
     """Clock seconds spent waiting for verdicts after the turn's last completion was drawn."""
+    judging_s: float = 0.0
+    """Clock seconds in which at least one program was being judged, overlaps counted once."""
 
     def check_verdicts(self) -> None:
         """Raise InfrastructureError if programs were drawn and not one got a verdict."""
@@ -46,7 +50,7 @@ class Branch:
     position: Position
     task_id: str
     path: tuple[int, ...]
-    """Index of the problem, then of the ancestors among their siblings."""
+    """Key of the problem, then index of the ancestors among their siblings."""
     seeds: tuple[int, ...] = ()
     """One for each generation wanted."""
     after: list[Position | None] = field(default_factory=list)
@@ -66,13 +70,13 @@ class Branch:
         self.after.append(outcome.next)
 
 
-def seed_of(rollout: tuple[int, ...], path: tuple[int, ...], index: int | None = None) -> int:
+def seed_of(rollout: Seed, path: tuple[int, ...], index: int | None = None) -> int:
     """63 random bits that depend on these and on nothing else."""
     digest = hashlib.blake2b(repr((rollout, path, index)).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
 
 
-def check_continues(before: Sequence[Message], after: Sequence[Message]) -> None:
+def check_appended(before: Sequence[Message], after: Sequence[Message]) -> None:
     """Check that the messages after a step are those before it, an answer and one from the user.
 
     Raises:

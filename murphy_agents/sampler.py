@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from murphy_agents.codec import Codec
 from murphy_agents.engines.protocol import Completion, Engine, Request, SamplingParams
 from murphy_agents.lease import EnvPool, Outcome, Position
-from murphy_agents.rollout import Branch, Fanout, Rollout, Transcript, check_continues, seed_of
+from murphy_agents.rollout import Branch, Fanout, Rollout, Seed, Transcript, check_appended, seed_of
 from murphy_agents.tree import Group, Node
 
 
@@ -32,17 +32,17 @@ class Sampler:
     envs: EnvPool
     params: SamplingParams
     transcript: Transcript = "requote"
-    """How a refinement's prompt is made of ids: the whole conversation encoded anew, or the sampled
-    ids kept and the feedback appended."""
+    """A refinement's ids: the conversation encoded anew, or the sampled ids and the feedback's."""
 
-    def grow(self, task_ids: Sequence[str], fanout: Fanout, seed: tuple[int, ...]) -> Rollout:
-        """One tree per task id (an id may come twice); `seed` tells this rollout from others."""
+    def grow(
+        self, task_ids: Sequence[str], fanout: Fanout, seed: Seed, keys: Sequence[int] = ()
+    ) -> Rollout:
+        """One tree per task id (may come twice); `seed` and its key (or place) fix its draws."""
         rollout, frontier = Rollout(list(task_ids), [], seed), []
-        for problem, task_id in enumerate(task_ids):
-            position = self.envs.start(task_id, seed_of(seed, (problem,)))
-            root = Group([], self.codec.encode(position.messages))
-            rollout.roots.append(root)
-            branch = Branch(root, position, task_id, (problem,))
+        for key, task_id in zip(keys or range(len(task_ids)), task_ids, strict=True):
+            position = self.envs.start(task_id, seed_of(seed, (key,)))
+            rollout.roots.append(Group([], self.codec.encode(position.messages)))
+            branch = Branch(rollout.roots[-1], position, task_id, (key,))
             frontier += self._opened(branch, fanout(None, 1), rollout)
         while frontier:
             self._play_turn(frontier, rollout)
@@ -73,6 +73,7 @@ class Sampler:
         rollout.num_generations += len(judged)
         rollout.generation_s += drawn - started
         rollout.execution_s += time.perf_counter() - drawn
+        rollout.judging_s += self.envs.busy.take()
 
     def _refinements(self, parent: Branch, fanout: Fanout, rollout: Rollout) -> list[Branch]:
         """The branches that lead on from the attempts of a played one."""
@@ -89,7 +90,7 @@ class Sampler:
     def _prompt_ids(self, parent: Branch, node: Node, position: Position) -> tuple[int, ...]:
         if self.transcript == "requote":
             return self.codec.encode(position.messages)
-        check_continues(parent.position.messages, position.messages)
+        check_appended(parent.position.messages, position.messages)
         return self.codec.extend(
             parent.group.prompt_ids, node.completion_ids, position.messages[-1:]
         )
