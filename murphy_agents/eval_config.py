@@ -1,0 +1,92 @@
+"""Everything that an evaluation can be told; the counterpart of `config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from murphy_agents.config import TrainConfig
+from murphy_agents.settings import check_types, described
+
+
+@dataclass
+class EvalConfig:
+    """Settings of `murphy eval` and of `murphy_agents.evaluate.evaluate`.
+
+    Raises:
+        ValueError: a value of the wrong type or an impossible one, named with the remedy.
+
+    Example:
+        >>> EvalConfig(iterations=2).tasks
+        'embedded:selection'
+    """
+
+    model: str = described(
+        "embedded",
+        "a checkpoint's folder (adapters too), a hub name, or as `murphy train` takes it",
+    )
+    tasks: str = described(
+        "embedded:selection",
+        "source of tasks, as murphy_env.sources.load takes it; keep test splits for the end",
+    )
+    output_dir: str = described("runs/eval", "folder of evaluation.jsonl and evaluation.json")
+    overwrite_output_dir: bool = described(False, "replace an evaluation that the folder holds")
+    resume: bool = described(False, "go on with an evaluation that was stopped in that folder")
+
+    iterations: int = described(3, "k, most attempts of a chain; all smaller k come with it")
+    num_runs: int = described(1, "chains per task")
+    temperature: float = described(0.6, "of sampling; 0 takes the likeliest token")
+    top_p: float = described(0.95, "nucleus of sampling")
+    max_completion_length: int = described(512, "most tokens of one completion")
+    seed: int = described(0, "of sampling, and of the weights of a 'tiny' model")
+
+    prompts: str | None = described(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
+    transcript: Literal["requote", "chat"] | None = described(
+        None, "how earlier attempts are shown; as the model was made for, else 'requote'"
+    )
+    sandbox_level: str = described("auto", "isolation of programs, as murphy_env.Sandbox takes it")
+    sandbox_workers: int = described(2, "programs that run at the same time")
+
+    batch: int = described(64, "tasks in flight; finished ones are written down batch by batch")
+    dtype: Literal["float32", "bfloat16", "float64"] = described("float32", "of the weights")
+    device: str = described("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name in ("iterations", "num_runs", "max_completion_length", "sandbox_workers", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; give a share in (0, 1]")
+        if self.temperature == 0 and self.num_runs > 1:
+            raise ValueError(
+                f"temperature is 0, so all {self.num_runs} runs would be alike; give num_runs=1"
+            )
+        if self.resume and self.overwrite_output_dir:
+            raise ValueError(
+                "resume and overwrite_output_dir are both set; one keeps what the other deletes"
+            )
+
+    def for_loading(self) -> TrainConfig:
+        """Settings with which `wiring` makes the environment, the model and the sampler.
+
+        How it draws is not among them: training takes no temperature of 0. No reference model is
+        kept. A policy in half precision could not be trained and is refused, so such weights come
+        in float32 first.
+        """
+        return TrainConfig(
+            model=self.model,
+            tasks=self.tasks,
+            output_dir=self.output_dir,
+            prompts=self.prompts,
+            transcript=self.transcript,
+            sandbox_level=self.sandbox_level,
+            sandbox_workers=self.sandbox_workers,
+            seed=self.seed,
+            dtype="float32" if self.dtype == "bfloat16" else self.dtype,
+            device=self.device,
+            beta=0.0,
+            disable_dropout=True,
+        )
