@@ -7,18 +7,14 @@ contradictions are checked before any work is done.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from murphy_agents.settings import check_names, check_types
+from murphy_agents.settings import described as _field
 from murphy_agents.strategies import algorithm_of
-
-
-def _field(default: Any, about: str) -> Any:
-    """A field with its help text."""
-    return dataclasses.field(default=default, metadata={"help": about})
+from murphy_agents.trackers import names_of
 
 
 @dataclass
@@ -35,9 +31,10 @@ class TrainConfig:
 
     # What is trained, on what, where to
     model: str = _field(
-        "tiny",
-        "folder or hub name of a causal language model with a chat template; 'tiny', 'tiny:olmo2' "
-        "and 'tiny:llama' make a small one with random weights",
+        "embedded",
+        "folder or hub name of a causal language model with a chat template; 'embedded' makes a "
+        "small one that has learned the embedded tasks from a weak teacher, 'embedded:SEED' "
+        "another; 'tiny', 'tiny:olmo2' and 'tiny:llama' make one with random weights",
     )
     tasks: str = _field("embedded", "source of tasks, as murphy_env.sources.load takes it")
     env: str | None = _field(None, "'pkg.mod:make_env', a function without arguments that makes "
@@ -90,7 +87,9 @@ class TrainConfig:
     prompts: str | None = _field(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
     reward: Literal["pass_rate", "gain"] = _field("pass_rate", "reward of one attempt")
     hidden_share: float = _field(0.0, "share of each task's tests withheld from feedback")
-    transcript: Literal["requote", "chat"] = _field("requote", "how earlier attempts are shown")
+    transcript: Literal["requote", "chat"] | None = _field(
+        None, "how earlier attempts are shown; as the model was made for, else 'requote'"
+    )
     sandbox_level: str = _field("auto", "isolation of programs, as murphy_env.Sandbox takes it")
     sandbox_workers: int = _field(2, "programs that run at the same time")
 
@@ -107,6 +106,8 @@ class TrainConfig:
     lr_scheduler_type: str = _field("linear", "how it falls: a name that transformers knows")
     warmup_steps: int = _field(0, "steps over which the learning rate rises from 0")
     weight_decay: float = _field(0.1, "of AdamW; not on norms and biases")
+    adam_beta1: float = _field(0.9, "of AdamW, memory of the gradient's mean")
+    adam_beta2: float = _field(0.999, "of AdamW, memory of its size; 0.95 suits short, fast runs")
     max_grad_norm: float = _field(1.0, "norm at which gradients are clipped")
     beta: float = _field(0.04, "weight of the KL term; 0 saves the reference model")
     epsilon: float = _field(0.2, "how far a probability ratio may move from 1")
@@ -128,9 +129,21 @@ class TrainConfig:
     disable_dropout: bool = _field(False, "set dropout to 0 instead of refusing a model with it")
     device: str = _field("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
 
+    # Evaluation and report after training, by `murphy train` and `report.write_report`
+    eval_tasks: str | None = _field(
+        None, "source of the tasks on which the model is compared with what it was; None: no such"
+    )
+    eval_iterations: int = _field(3, "k, most attempts at such a task")
+    eval_runs: int = _field(1, "chains of attempts per task")
+    eval_temperature: float = _field(0.6, "of sampling there; 0 takes the likeliest token")
+    eval_top_p: float = _field(0.95, "nucleus of sampling there")
+
     # Run
     seed: int = _field(0, "of weights, order of tasks and sampling")
     save_steps: int = _field(50, "steps between checkpoints; 0: only the final model")
+    save_total_limit: int | None = _field(None, "checkpoints to keep, the newest; None: all")
+    resume: bool = _field(False, "go on from the last checkpoint in output_dir, if there is one")
+    report_to: str = _field("none", "trackers of metrics: tensorboard, wandb, trackio; with commas")
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -142,7 +155,7 @@ class TrainConfig:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From the keys of a YAML file; an unknown key is an error that names the nearest one."""
-        check_names(cls, values)
+        check_names(cls, values, "murphy train")
         return cls(**values)
 
 
@@ -154,26 +167,31 @@ def steps_of(config: TrainConfig, num_tasks: int) -> int:
 
 def _check_ranges(config: TrainConfig) -> None:
     for name, least in _AT_LEAST.items():
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} is {getattr(config, name)}; give at least {least}")
+        if (value := getattr(config, name)) is not None and value < least:
+            raise ValueError(f"{name} is {value}; give at least {least}")
     for name in ("learning_rate", "max_grad_norm", "temperature", "epsilon"):
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} is {getattr(config, name)}; give a number above 0")
-    if not 0 <= config.hidden_share < 1:
-        raise ValueError(f"hidden_share is {config.hidden_share}; give a share in [0, 1)")
-    if not 0 <= config.gamma <= 1:
-        raise ValueError(f"gamma is {config.gamma}; give a share in [0, 1]")
-    if not 0 < config.top_p <= 1:
-        raise ValueError(f"top_p is {config.top_p}; give a share in (0, 1]")
+    for name, (inside, said) in _SHARES.items():
+        if not inside(getattr(config, name)):
+            raise ValueError(f"{name} is {getattr(config, name)}; give a share in {said}")
     if config.max_steps == 0 or config.max_steps < -1:
         raise ValueError(f"max_steps is {config.max_steps}; give a count, or -1 for whole epochs")
+    names_of(config.report_to)
 
+
+_SHARES: dict[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(("hidden_share", "adam_beta1", "adam_beta2"), (lambda x: 0 <= x < 1, "[0, 1)")),
+    "gamma": (lambda x: 0 <= x <= 1, "[0, 1]"),
+    **dict.fromkeys(("top_p", "eval_top_p"), (lambda x: 0 < x <= 1, "(0, 1]")),
+}
 
 _AT_LEAST = {
     "num_generations": 2, "num_turns": 1, "sandbox_workers": 1, "max_completion_length": 1,
     "num_train_epochs": 1, "per_device_train_batch_size": 1, "warmup_steps": 0,
     "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
-    "lora_r": 1, "lora_alpha": 1, "save_steps": 0,
+    "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "save_total_limit": 1,
+    "eval_iterations": 1, "eval_runs": 1, "eval_temperature": 0,
 }  # fmt: skip
 
 
@@ -183,6 +201,11 @@ def _check_together(config: TrainConfig) -> None:
         default = TrainConfig.__dataclass_fields__[name].default
         if getattr(config, name) != default and not reads(config):
             raise ValueError(f"{name} is given but read only {where}; drop it, or change that")
+    if config.resume and config.overwrite_output_dir:
+        raise ValueError(
+            "resume and overwrite_output_dir are both given: the one goes on with the run in "
+            "output_dir, the other deletes it; give one of them"
+        )
     if config.prune != "keep_all" and config.prune_budget is None:
         raise ValueError(f"prune is {config.prune!r}; say with prune_budget how many it keeps")
     if config.balance != "sum" and config.loss_type in ("bnpo", "dapo"):
@@ -219,11 +242,13 @@ def _prune_is(name: str) -> Callable[[TrainConfig], bool]:
 
 
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
+_OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
 _OF_OUR_ENV = ("tasks", "prompts", "reward", "hidden_share", "sandbox_level")
-_READ_WHERE: list[tuple[str, Callable[[TrainConfig], bool], str]] = [
+_READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
     ("num_generations", lambda config: config.fanout is None, "without fanout"),
     *((name, lambda config: config.env is None, "without env") for name in _OF_OUR_ENV),
+    *((name, lambda config: config.eval_tasks, "with eval_tasks") for name in _OF_EVALUATION),
     ("prune", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
     ("gamma", _algorithm_in("murphy_mers"), "by murphy_mers"),
     ("childless", _algorithm_in("murphy_mers"), "by murphy_mers"),
@@ -236,6 +261,7 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], bool], str]] = [
     ("prune_alpha1", _prune_is("inter_group"), "by prune 'inter_group'"),
     ("prune_alpha2", _prune_is("inter_group"), "by prune 'inter_group'"),
     ("prune_dropped_pays", _prune_is("inter_group"), "by prune 'inter_group'"),
+    ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
     ("lora_r", lambda config: config.use_peft, "with use_peft"),
     ("lora_alpha", lambda config: config.use_peft, "with use_peft"),
     ("lora_target_modules", lambda config: config.use_peft, "with use_peft"),

@@ -186,6 +186,7 @@ def make_optimizer(
     learning_rate: float = 1e-6,
     num_steps: int,
     weight_decay: float = 0.1,
+    betas: tuple[float, float] = (0.9, 0.999),
     num_warmup_steps: int = 0,
     schedule: str = "linear",
 ) -> tuple[AdamW, LRScheduler]:
@@ -199,6 +200,7 @@ def make_optimizer(
         learning_rate: the highest.
         num_steps: optimizer steps of the whole run, warm-up included.
         weight_decay: of the paper.
+        betas: memories of the gradient's mean and of its size.
         num_warmup_steps: optimizer steps over which the rate rises from 0.
         schedule: a name that `transformers.get_scheduler` knows.
     """
@@ -209,7 +211,9 @@ def make_optimizer(
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate)
+    optimizer = AdamW(
+        [group for group in groups if group["params"]], lr=learning_rate, betas=betas
+    )
     return optimizer, get_scheduler(
         schedule, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps
     )

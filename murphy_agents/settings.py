@@ -11,6 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
+def described(default: Any, about: str) -> Any:
+    """A dataclass field with its help text."""
+    return dataclasses.field(default=default, metadata={"help": about})
+
+
 def check_types(settings: Any) -> None:
     """Bring every field to its annotated type, in place, or raise ValueError."""
     hints = get_type_hints(type(settings))
@@ -19,13 +24,13 @@ def check_types(settings: Any) -> None:
         setattr(settings, field.name, value)
 
 
-def check_names(settings: type[Any], names: Iterable[str]) -> None:
-    """Raise ValueError for a name that is no field, and say which field is nearest."""
+def check_names(settings: type[Any], names: Iterable[str], command: str) -> None:
+    """Raise ValueError for a name that is no field, and say which field of `command` is nearest."""
     known = [field.name for field in dataclasses.fields(settings)]
     for name in map(str, names):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f"{name!r} is no setting of murphy train; the nearest is {near!r}")
+            raise ValueError(f"{name!r} is no setting of {command}; the nearest is {near!r}")
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
@@ -36,7 +41,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             if value in get_args(option):
                 return value
         elif get_origin(option) is list:
-            if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+            (kind,) = get_args(option)
+            if isinstance(value, list | tuple) and all(type(item) is kind for item in value):
                 return list(value)
         elif option is float and isinstance(value, int | float | str) and type(value) is not bool:
             # YAML reads 1e-6 as a string.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +19,10 @@ from murphy_agents.engines.protocol import SamplingParams
 from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.policy import LoraSettings, Policy
+from murphy_agents.rollout import Transcript
 from murphy_agents.sampler import Sampler
-from murphy_agents.tiny import make_policy
+from murphy_agents.tiny import make_policy, warm_start
+from murphy_agents.tiny.warm_start import MADE_FOR
 from murphy_env import CodeFeedbackEnv, Task, sources
 
 
@@ -43,7 +48,7 @@ def make_env_of(
         prompts=config.prompts,
         reward=config.reward,
         hidden_share=config.hidden_share,
-        transcript=config.transcript,
+        transcript=transcript_of(config),
     )
 
 
@@ -90,8 +95,9 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
         "disable_dropout": config.disable_dropout,
     }
     if config.model.split(":")[0] != "tiny":
-        _check_model_name(config.model)
-        return Policy.load(config.model, dtype=dtype, device=device, **settings)
+        policy = Policy.load(folder_of(config.model), dtype=dtype, device=device, **settings)
+        _spare_threads(policy)
+        return policy
     kind: Any = config.model.partition(":")[2] or "qwen3"
     positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
     texts = [message["content"] for position in positions for message in position.messages]
@@ -101,7 +107,54 @@ def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     if base is not None:
         model.name_or_path = str(base.absolute())
     moved: Any = model  # `to` is wrapped by a decorator that loses its types
-    return Policy.wrap(moved.to(device=device, dtype=dtype), tokenizer, **settings)
+    policy = Policy.wrap(moved.to(device=device, dtype=dtype), tokenizer, **settings)
+    _spare_threads(policy)
+    return policy
+
+
+SMALL_MODEL = 10_000_000
+"""Parameters below which several threads lose more by waiting for each other than they win."""
+
+
+def _spare_threads(policy: Policy) -> None:
+    """One thread for a small model on a CPU, unless `OMP_NUM_THREADS` says how many.
+
+    On a machine that has other work as well, two threads were three times slower than one.
+    """
+    size = sum(parameter.numel() for parameter in policy.model.parameters())
+    if size < SMALL_MODEL and policy.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def transcript_of(config: TrainConfig) -> Transcript:
+    """The transcript that is asked for, else the one that the model was made for."""
+    if config.transcript is not None:
+        return config.transcript
+    if config.model.split(":")[0] == "embedded":
+        return "chat"
+    folder = Path(config.model)
+    made_for: Transcript = "requote"
+    for name in ("config.json", "adapter_config.json"):
+        if (folder / name).is_file():
+            told = json.loads((folder / name).read_text(encoding="utf-8"))
+            base = told.get("base_model_name_or_path")
+            if base:  # adapters speak as the model that they belong to
+                return transcript_of(dataclasses.replace(config, model=base))
+            made_for = told.get(MADE_FOR, made_for)
+    return made_for
+
+
+def folder_of(model: str) -> str:
+    """The folder or hub name of a model by its name; makes the embedded ones.
+
+    Raises:
+        ValueError: it can be neither a folder with a model nor a name on the hub.
+    """
+    name, _, variant = model.partition(":")
+    if name == "embedded":
+        return str(warm_start.folder_of(variant))
+    _check_model_name(model)
+    return model
 
 
 def _check_model_name(name: str) -> None:
@@ -114,24 +167,6 @@ def _check_model_name(name: str) -> None:
         raise ValueError(f"model {name!r} is a file; give the folder that it lies in")
     if path.is_dir() and not any([*path.glob("tokenizer*"), *path.glob("vocab*")]):
         raise ValueError(f"model {name!r} has no tokenizer; save the tokenizer into the folder too")
-
-
-def check_room(sampler: Sampler) -> int:
-    """How many tasks' first prompts leave no room for a completion.
-
-    Raises:
-        ValueError: all of them.
-    """
-    room = sampler.engine.context_length - sampler.params.max_tokens
-    ids = sampler.envs.task_ids
-    prompts = (sampler.codec.encode(sampler.envs.start(task_id).messages) for task_id in ids)
-    num_long = sum(len(prompt) > room for prompt in prompts)
-    if num_long == len(ids):
-        raise ValueError(
-            f"max_completion_length is {sampler.params.max_tokens} and the model's context "
-            f"{sampler.engine.context_length}: no task's prompt fits beside a completion; lower it"
-        )
-    return num_long
 
 
 def _device_of(config: TrainConfig) -> torch.device:
@@ -162,4 +197,6 @@ def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
     codec = ChatCodec(policy.tokenizer)
     engine = TransformersEngine(policy.model, codec)
     params = SamplingParams(config.max_completion_length, config.temperature, config.top_p)
-    return Sampler(engine, codec, envs, params, config.transcript)
+    # An environment of one's own knows best what it writes.
+    transcript = config.transcript or envs.transcript or "requote"
+    return Sampler(engine, codec, envs, params, transcript)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -30,6 +30,11 @@ CHATML_TEMPLATE = (
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+SHORT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['content'] + '<|im_end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
+)
+"""Three tokens for a prompt: who speaks is known by turns."""
 SMALLEST_VOCABULARY = 256 + 3
 """Every byte and the three special tokens."""
 
@@ -41,11 +46,23 @@ _ARCHITECTURES: dict[str, tuple[Any, Any]] = {
 }
 
 
-def make_tokenizer(texts: Iterable[str], vocab_size: int = 512) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with a ChatML template, trained on `texts`.
+def make_tokenizer(
+    texts: Iterable[str],
+    vocab_size: int = 512,
+    template: str = CHATML_TEMPLATE,
+    pattern: str | None = None,
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a chat template, trained on `texts`.
 
     Every text can be encoded, each digit is a token of its own, and the same texts give the same
     tokenizer. Few texts give fewer tokens than `vocab_size`: ask `len(tokenizer)`.
+
+    Args:
+        texts: what it is trained on.
+        vocab_size: most tokens.
+        template: a chat template in Jinja.
+        pattern: a regular expression; no token reaches over the edge of what it matches. None: of
+            words and digits, as usual.
 
     Raises:
         ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
@@ -56,12 +73,12 @@ def make_tokenizer(texts: Iterable[str], vocab_size: int = 512) -> PreTrainedTok
             "and the special tokens"
         )
     backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
+    if pattern is None:
+        splitter: Any = pre_tokenizers.Digits(individual_digits=True)
+    else:
+        splitter = pre_tokenizers.Split(Regex(pattern), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([splitter, byte_level])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -74,7 +91,7 @@ def make_tokenizer(texts: Iterable[str], vocab_size: int = 512) -> PreTrainedTok
     tokenizer: PreTrainedTokenizerFast = make(
         tokenizer_object=backend, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
-    tokenizer.chat_template = CHATML_TEMPLATE
+    tokenizer.chat_template = template
     return tokenizer
 
 

@@ -1,0 +1,58 @@
+"""Chooses among the checkpoints of the embedded policy, by the selection tasks alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from murphy_agents import files
+from murphy_agents.codec import ChatCodec
+from murphy_agents.engines.protocol import SamplingParams
+from murphy_agents.engines.transformers import TransformersEngine
+from murphy_agents.evaluation import Evaluation
+from murphy_agents.lease import EnvPool
+from murphy_agents.policy import Policy
+from murphy_agents.reflexion import evaluate_with
+from murphy_agents.sampler import Sampler
+from murphy_env import CodeFeedbackEnv, sources
+
+ITERATIONS = 3
+MAX_TOKENS = 64
+CURVE_FILE = "selection.json"
+
+
+def best(folder: Path) -> str:
+    """Name of the checkpoint with the highest pass@1 after three attempts; the earliest of equals.
+
+    The curve, pass@1 by iteration of every checkpoint, is kept in `selection.json`.
+    """
+    path = folder / CURVE_FILE
+    if not path.exists():
+        files.write_atomically(path, json.dumps(_curve(folder), indent=2))
+    curve: dict[str, list[float]] = json.loads(path.read_text(encoding="utf-8"))
+    return max(curve, key=lambda name: curve[name][-1])
+
+
+def _curve(folder: Path) -> dict[str, list[float]]:
+    steps = sorted(folder.glob("step-*"), key=lambda path: int(path.name.partition("-")[2]))
+    found = {step.name: on_selection(step) for step in steps}
+    return {
+        name: [evaluation.pass_at_1(i + 1) for i in range(ITERATIONS)]
+        for name, evaluation in found.items()
+    }
+
+
+def on_selection(model: Path, seed: int = 0) -> Evaluation:
+    """How a model that speaks in `chat` transcripts fares on the selection tasks."""
+    policy = Policy.load(model, beta=0.0)
+    codec = ChatCodec(policy.tokenizer)
+    tasks = sources.embedded("selection")
+
+    def make_env() -> CodeFeedbackEnv:
+        return CodeFeedbackEnv(tasks=tasks, max_turns=ITERATIONS, transcript="chat")
+
+    with EnvPool(make_env, 4) as envs:
+        params = SamplingParams(MAX_TOKENS, temperature=0.6, top_p=0.95)
+        engine = TransformersEngine(policy.model, codec)
+        sampler = Sampler(engine, codec, envs, params, "chat")
+        return evaluate_with(sampler, iterations=ITERATIONS, seed=seed, batch=len(tasks))
