@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from murphy_agents.config import TrainConfig
-    from murphy_agents.training import TrainResult, train
+    from murphy_agents.log import TrainResult
+    from murphy_agents.training import train
 
 __all__ = ["TrainConfig", "TrainResult", "train"]
 
 _HOMES = {
     "TrainConfig": "murphy_agents.config",
-    "TrainResult": "murphy_agents.training",
+    "TrainResult": "murphy_agents.log",
     "train": "murphy_agents.training",
 }
 

@@ -17,11 +17,19 @@ murphy: language models learn to repair their own code
 
   murphy train [--config FILE.yaml] [--SETTING VALUE ...]
       grow trees of attempts, credit them, update the model; `murphy train --help` lists settings
+  murphy eval [--config FILE.yaml] [--SETTING VALUE ...]
+      let a model try and repair, up to k times; pass@1 after each, with error bars
+  murphy compare [--config FILE.yaml] [--SETTING VALUE ...]
+      algorithms on equal budgets, over warm starts and seeds; a table with error bars
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the exit status: 0, or 2 where the arguments or the input were wrong."""
+    """Run a subcommand; the exit status.
+
+    0: done. 1: a part of it failed, and the result says which. 2: the arguments or the input were
+    wrong. 130: stopped by Ctrl-C.
+    """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: modules named by settings may lie here
@@ -52,24 +60,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: Sequence[str]) -> int:
-    for extra in ("torch", "transformers"):
-        if importlib.util.find_spec(extra) is None:
-            raise ModuleNotFoundError(name=extra)
-    config = read_config(arguments)
-    from transformers.utils.logging import disable_progress_bar
+    _prepare()
+    from murphy_agents.config import TrainConfig
 
+    config = read_config(arguments, TrainConfig, "murphy train")
+    if config.eval_tasks:
+        from murphy_agents import before_after
+
+        before_after.check(config)
     from murphy_agents.training import train
 
-    # peft asks transformers for it by its old name.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-    # Of writing files; the run shows its own.
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     train(config)
+    if config.eval_tasks:
+        from murphy_agents.report import write_report
+
+        write_report(config)
     return 0
 
 
-def read_config(arguments: Sequence[str]) -> Any:
+def _eval(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.eval_config import EvalConfig
+
+    config = read_config(arguments, EvalConfig, "murphy eval")
+    from murphy_agents.eval_run import run
+
+    run(config)
+    return 0
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.compare import CompareConfig, compare
+
+    config = read_config(arguments, CompareConfig, "murphy compare")
+    return 1 if compare(config).failed else 0
+
+
+def _prepare() -> None:
+    """See that the libraries are there, and quiet what they would say."""
+    for extra in ("torch", "transformers"):
+        if importlib.util.find_spec(extra) is None:
+            raise ModuleNotFoundError(name=extra)
+    from transformers.utils.logging import disable_progress_bar
+
+    # peft asks transformers for it by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    # Of reading and writing files; the run shows its own.
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
+
+
+def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> Any:
     """Settings from an optional `--config FILE.yaml` and flags; flags win.
+
+    Args:
+        arguments: of the command line, after the command.
+        settings: the dataclass that describes them.
+        command: whose they are, for messages.
 
     Raises:
         ValueError: an unknown key or flag (the nearest valid name is given), or a wrong value.
@@ -77,7 +124,6 @@ def read_config(arguments: Sequence[str]) -> Any:
     """
     from transformers import HfArgumentParser
 
-    from murphy_agents.config import TrainConfig
     from murphy_agents.settings import check_names
 
     arguments = [part for a in arguments for part in (a.split("=", 1) if _is_config(a) else [a])]
@@ -91,13 +137,12 @@ def read_config(arguments: Sequence[str]) -> Any:
     if "--config" in arguments:
         raise ValueError("--config is given twice; give one file, flags win over it")
     flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
-    check_names(TrainConfig, values)
-    check_names(TrainConfig, [flag for flag in flags if flag != "help"])
-    described: Any = TrainConfig  # the library's own bound on it does not admit any dataclass
+    check_names(settings, values, command)
+    check_names(settings, [flag for flag in flags if flag != "help"], command)
     parser = _parser_class(HfArgumentParser)(
-        described,
-        prog="murphy train",
-        usage="murphy train [--config FILE.yaml] [--SETTING VALUE ...]",
+        settings,
+        prog=command,
+        usage=f"{command} [--config FILE.yaml] [--SETTING VALUE ...]",
         description="--config names a YAML file with the same settings as keys; flags win over it.",
         allow_abbrev=False,
     )
@@ -105,7 +150,7 @@ def read_config(arguments: Sequence[str]) -> Any:
     if unknown:
         raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")
     from_flags = {name: getattr(given, name) for name in flags}
-    return TrainConfig.from_mapping(values | from_flags)
+    return settings(**(values | from_flags))
 
 
 def _is_config(argument: str) -> bool:
@@ -136,7 +181,11 @@ def _yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"train": _train}
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": _train,
+    "eval": _eval,
+    "compare": _compare,
+}
 
 
 if __name__ == "__main__":

@@ -4,8 +4,13 @@ import dataclasses
 
 import pytest
 
-from murphy_agents.cli import main, read_config
+from murphy_agents import cli
+from murphy_agents.cli import main
 from murphy_agents.config import TrainConfig
+
+
+def read_config(arguments):
+    return cli.read_config(arguments, TrainConfig, "murphy train")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,9 @@ from murphy_agents.config import TrainConfig
         ),
         ({"balance": "turns", "loss_type": "dapo"}, "all tokens weigh alike"),
         ({"save_steps": -1}, "save_steps is -1"),
+        ({"save_total_limit": 0}, "save_total_limit is 0; give at least 1"),
+        ({"save_total_limit": 3, "save_steps": 0}, "read only with save_steps"),
+        ({"resume": True, "overwrite_output_dir": True}, "give one of them"),
     ],
 )
 def test_impossible_values_are_named(values, named):

@@ -225,3 +225,25 @@ def test_many_random_trees_have_the_right_shape(grow):
         for node in walk(root):
             assert node.completion_ids[-1] in CharCodec().eos_ids
     assert rollout.num_generations == sum(1 for root in rollout.roots for _ in walk(root))
+
+
+def test_keys_stand_for_places(sandbox):
+    codec, drawn = CharCodec(), []
+
+    def script(request):
+        drawn.append((request.task_id, request.seeds))
+        return [WRONG] * len(request.seeds)
+
+    def seeds(task_ids, keys):
+        drawn.clear()
+        with EnvPool(lambda: CodeFeedbackEnv(TASKS, 2, sandbox=sandbox), 2) as envs:
+            Sampler(ScriptedEngine(script, codec), codec, envs, PARAMS).grow(
+                task_ids, fanout(2, 1), (0,), keys
+            )
+        return sorted(drawn)
+
+    assert seeds(("t1", "t2"), (7, 9)) == seeds(("t2", "t1"), (9, 7))
+    assert seeds(("t1", "t2"), (0, 1)) == seeds(("t1", "t2"), ())
+    assert seeds(("t1",), (7,)) != seeds(("t1",), (0,))
+    with pytest.raises(ValueError, match="zip"):
+        seeds(("t1", "t2"), (7,))

@@ -17,6 +17,7 @@ from murphy_env import Task, sources
 from murphy_env.prompts import as_text
 
 SMALL = {
+    "model": "tiny",
     "max_steps": 2,
     "per_device_train_batch_size": 2,
     "num_generations": 2,
@@ -61,6 +62,7 @@ class Letters(gym.Env):
 @pytest.mark.parametrize("algorithm", ["grpo", "murphy_mars", "murphy_mers", "naive"])
 def test_the_policy_gets_better(algorithm, tmp_path):
     config = TrainConfig(
+        model="tiny",
         algorithm=algorithm,
         output_dir=str(tmp_path / "run"),
         num_generations=6,

@@ -8,16 +8,16 @@ import pytest
 import torch
 from trees import tree
 
-from murphy_agents import checkpoint, metrics
-from murphy_agents.algorithms import Algorithm, murphy_mars
+from murphy_agents import metrics
+from murphy_agents.algorithms import murphy_mars
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner, update_settings
 from murphy_agents.lease import EnvPool
 from murphy_agents.rollout import Rollout
+from murphy_agents.room import check_room
 from murphy_agents.tree import Group, Node
 from murphy_agents.wiring import (
     batches,
-    check_room,
     check_turns,
     load_policy,
     make_env_of,
@@ -225,66 +225,6 @@ def test_every_epoch_visits_every_task_in_a_new_order():
     assert found == list(batches(config, ids))
     assert found != list(batches(dataclasses.replace(config, seed=1), ids))
     assert len(list(batches(dataclasses.replace(config, max_steps=7), ids))) == 7
-
-
-@pytest.mark.parametrize("left", ["metrics.jsonl", "rollouts.jsonl", "checkpoint-500", "final"])
-def test_what_another_run_left_is_not_deleted(left, tmp_path):
-    path = tmp_path / left
-    path.write_text("x") if "." in left else path.mkdir()
-    config = TrainConfig(output_dir=str(tmp_path))
-    with pytest.raises(FileExistsError, match=left):
-        checkpoint.refuse_used(config)
-    assert path.exists()
-    told = dataclasses.replace(config, overwrite_output_dir=True)
-    checkpoint.refuse_used(told)
-    with checkpoint.claimed(told, murphy_mars()) as folder:
-        assert not path.exists()
-        assert (folder / "config.json").exists()
-
-
-@pytest.mark.parametrize("name", ["run/checkpoint-5", "run/../run/checkpoint-5", "link"])
-def test_the_model_to_train_is_not_deleted(name, tmp_path):
-    (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "run" / "checkpoint-5")
-    config = TrainConfig(
-        output_dir=str(tmp_path / "run"), model=str(tmp_path / name), overwrite_output_dir=True
-    )
-    with pytest.raises(ValueError, match="would be deleted"):
-        checkpoint.refuse_used(config)
-
-
-def test_a_run_that_ended_before_its_first_step_blocks_nothing(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("")
-    checkpoint.refuse_used(TrainConfig(output_dir=str(tmp_path)))
-
-
-def test_two_runs_do_not_share_a_folder(tmp_path):
-    config = TrainConfig(output_dir=str(tmp_path / "run"), overwrite_output_dir=True)
-    second = checkpoint.claimed(config, murphy_mars())
-    first = checkpoint.claimed(config, murphy_mars())
-    with first, pytest.raises(FileExistsError, match="another run"):
-        second.__enter__()
-    with checkpoint.claimed(config, murphy_mars()) as folder:
-        assert folder == tmp_path / "run"
-
-
-def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
-    def fill(folder):
-        (folder / "model").write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        checkpoint.save(tmp_path / "checkpoint-1", fill, {"step": 1})
-    assert not (tmp_path / "checkpoint-1").exists()
-
-
-def test_an_algorithm_is_written_down_with_what_it_was_given():
-    told = checkpoint.describe(Algorithm((2, 3), lambda reward, *_: reward))
-    assert "expand: (2, 3)" in told
-    assert "murphy_agents.advantage.siblings" in told
-    from murphy_agents.algorithms import murphy_mers
-
-    assert "'gamma': 0.5" in checkpoint.describe(murphy_mers(gamma=0.5))
 
 
 class Dice(CodeFeedbackEnv):

@@ -1,0 +1,16 @@
+"""Compares algorithms on equal terms: same starts, same tasks, same generations, error bars.
+
+A *cell* is one training run and its evaluation: (start, algorithm, seed). Cells run in parallel
+processes of one thread each, every one in a folder of its own, and what is finished is not done
+again: `murphy compare` into the same folder goes on where it stopped.
+
+    OUT/compare.yaml                    the settings; `murphy compare --config` remakes all of it
+    OUT/starts/START/base               evaluation of a starting model (supervised-*: its rivals)
+    OUT/cells/START/ALGORITHM/seed-N    a run of `murphy train`, with evaluation/ and log.txt
+    OUT/comparison.md, .json, .png      what came of it
+"""
+
+from murphy_agents.compare.config import CompareConfig
+from murphy_agents.compare.run import compare
+
+__all__ = ["CompareConfig", "compare"]

@@ -1,0 +1,110 @@
+"""What a comparison consists of: jobs, each of which trains or evaluates into its own folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from murphy_agents.before_after import eval_settings
+from murphy_agents.compare.config import CompareConfig
+from murphy_agents.config import TrainConfig
+from murphy_agents.eval_config import EvalConfig
+from murphy_agents.evaluation import SUMMARY_FILE
+from murphy_agents.run_folder import FINAL
+
+BASE = "base"
+RIVALS = {"supervised-best": "best", "supervised-filtered": "filtered"}
+"""Evaluated beside an embedded starting model: row of the table -> variant of the model."""
+_SAMPLING_SEED = 0
+"""Of every evaluation, so that all models meet the same random numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Something that one process does; `evaluate` comes last, so its result says "finished"."""
+
+    row: str
+    """Of the table: an algorithm, 'base', 'supervised-best', ..."""
+    start: str
+    folder: Path
+    evaluate: EvalConfig
+    seed: int | None = None
+    """Of training."""
+    train: TrainConfig | None = None
+    make: TrainConfig | None = None
+    """Settings that describe a model which is to be made and saved to `evaluate.model` first."""
+
+    def __str__(self) -> str:
+        return f"{self.start} {self.row}" + ("" if self.seed is None else f" seed-{self.seed}")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its result is there."""
+        return (Path(self.evaluate.output_dir) / SUMMARY_FILE).exists()
+
+
+def starts(config: CompareConfig) -> list[Job]:
+    """The evaluations of the starting models, which are made first where they are made at all."""
+    return [
+        _evaluation(config, BASE, start, model, _to_make(config, start))
+        for start, model in _models(config).items()
+    ]
+
+
+def supervised(config: CompareConfig) -> list[Job]:
+    """Evaluations of the supervised models that an embedded starting model is measured by."""
+    if config.model != "embedded" or not config.supervised:
+        return []
+    return [
+        _evaluation(config, row, start, f"{model}:{variant}")
+        for start, model in _models(config).items()
+        for row, variant in RIVALS.items()
+    ]
+
+
+def cells(config: CompareConfig) -> list[Job]:
+    """The runs, in an order in which a comparison that is stopped early has some of everything."""
+    crossed = product(config.seeds, _models(config).items(), config.algorithms)
+    return [
+        _cell(config, start, model, algorithm, seed) for seed, (start, model), algorithm in crossed
+    ]
+
+
+def _models(config: CompareConfig) -> dict[str, str]:
+    """The starting models by name: what runs are told to begin with."""
+    if config.warm_starts is None:
+        return {"start": config.model}
+    if config.model == "embedded":
+        return {_name(seed): f"embedded:{seed}" for seed in config.warm_starts}
+    return {
+        _name(seed): str(Path(config.output_dir, "starts", _name(seed), "model"))
+        for seed in config.warm_starts
+    }
+
+
+def _name(seed: int) -> str:
+    return f"warm-{seed}"
+
+
+def _to_make(config: CompareConfig, start: str) -> TrainConfig | None:
+    """Of a 'tiny' model, whose weights would else hang on each run's own seed."""
+    if config.warm_starts is None or config.model == "embedded":
+        return None
+    seed = config.warm_starts[list(_models(config)).index(start)]
+    return TrainConfig(model=config.model, tasks=config.tasks, seed=seed, prompts=config.prompts)
+
+
+def _evaluation(
+    config: CompareConfig, row: str, start: str, model: str, make: TrainConfig | None = None
+) -> Job:
+    folder = Path(config.output_dir, "starts", start, row)
+    told = config.train(config.algorithms[0], model, seed=0, folder=str(folder))
+    return Job(row, start, folder, eval_settings(told, model, folder, _SAMPLING_SEED), make=make)
+
+
+def _cell(config: CompareConfig, start: str, model: str, algorithm: str, seed: int) -> Job:
+    folder = Path(config.output_dir, "cells", start, algorithm, f"seed-{seed}")
+    train = config.train(algorithm, model, seed, str(folder))
+    evaluate = eval_settings(train, str(folder / FINAL), folder / "evaluation", _SAMPLING_SEED)
+    return Job(algorithm, start, folder, evaluate, seed, train)

@@ -1,0 +1,170 @@
+"""Everything that a comparison can be told: what is crossed, the budget, what all runs share."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from murphy_agents.compare.budget import shape
+from murphy_agents.config import TrainConfig
+from murphy_agents.settings import check_types, described
+
+ALGORITHMS = ("grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit")
+
+
+def _passed(name: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field that every run is told, described as in `murphy train`, whose default it has."""
+    there = TrainConfig.__dataclass_fields__[name]
+    chosen = there.default if default is dataclasses.MISSING else default
+    return described(chosen, there.metadata["help"])
+
+
+@dataclass
+class CompareConfig:
+    """Settings of `murphy compare`.
+
+    Raises:
+        ValueError: a value of the wrong type or an impossible one, named with the remedy.
+
+    Example:
+        >>> config = CompareConfig(algorithms=["grpo", "murphy_mars"], seeds=[0], generations=6)
+        >>> config.train("murphy_mars", "embedded:0", seed=0, folder="runs/x").fanout
+        [2, 2]
+    """
+
+    # What is crossed
+    model: str = described(
+        "embedded",
+        "as `murphy train` takes it; 'embedded' and 'tiny' are made anew for every warm start",
+    )
+    warm_starts: list[int] | None = field(
+        default=None, metadata={"help": "seeds of such a model; by default 0 and 1"}
+    )
+    seeds: list[int] = field(
+        default_factory=lambda: [0, 1, 2],
+        metadata={"help": "of training: order of the tasks and sampling"},
+    )
+    algorithms: list[str] = field(
+        default_factory=lambda: list(ALGORITHMS),
+        metadata={"help": f"any of {', '.join(ALGORITHMS)}"},
+    )
+    supervised: bool = described(
+        True, "evaluate the embedded model's rivals too: best checkpoint, good turns only"
+    )
+
+    # Tasks and evaluation
+    tasks: str = described("embedded:train", "source of the tasks to train on")
+    eval_tasks: str = described("embedded:test", "source of the tasks to compare on")
+    iterations: int = described(3, "k, most attempts at such a task; all smaller k come with it")
+    eval_runs: int = _passed("eval_runs")
+    eval_temperature: float = _passed("eval_temperature")
+    eval_top_p: float = _passed("eval_top_p")
+
+    # Budget
+    generations: int = described(20, "nominal generations per problem and step, of all alike")
+    num_turns: int = described(2, "S, attempts per episode in training (grpo: 1)")
+    fanout: list[int] | None = field(
+        default=None,
+        metadata={"help": "of the trees, turn by turn; by default equal, with that many nodes"},
+    )
+
+    # What every run is told
+    prompts: str | None = _passed("prompts")
+    transcript: str | None = _passed("transcript")
+    hidden_share: float = _passed("hidden_share")
+    sandbox_level: str = _passed("sandbox_level")
+    max_completion_length: int = _passed("max_completion_length", 64)
+    temperature: float = _passed("temperature", 0.6)
+    max_steps: int = _passed("max_steps", 60)
+    per_device_train_batch_size: int = _passed("per_device_train_batch_size")
+    learning_rate: float = _passed("learning_rate", 5e-4)
+    lr_scheduler_type: str = _passed("lr_scheduler_type")
+    warmup_steps: int = _passed("warmup_steps", 5)
+    weight_decay: float = _passed("weight_decay")
+    adam_beta1: float = _passed("adam_beta1")
+    adam_beta2: float = _passed("adam_beta2", 0.95)
+    beta: float = _passed("beta")
+    epsilon: float = _passed("epsilon")
+    num_iterations: int = _passed("num_iterations")
+    loss_type: str = _passed("loss_type")
+    scale: str = _passed("scale")
+    balance: str = _passed("balance")
+    gamma: float = _passed("gamma")
+    childless: str = _passed("childless")
+    use_peft: bool = _passed("use_peft")
+    lora_r: int = _passed("lora_r")
+    lora_alpha: int = _passed("lora_alpha")
+    dtype: str = _passed("dtype")
+    device: str = _passed("device")
+    save_steps: int = _passed("save_steps", 20)
+
+    # This run of it
+    output_dir: str = described("runs/compare", "folder of everything; goes on with what is there")
+    overwrite_output_dir: bool = described(False, "begin anew in a folder that holds a comparison")
+    num_processes: int | None = described(None, "runs at the same time; by default one per core")
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.is_made and self.warm_starts is None:
+            self.warm_starts = [0, 1]
+        if not self.is_made and self.warm_starts is not None:
+            raise ValueError(
+                f"warm_starts is {self.warm_starts}, but model {self.model!r} is one model; leave "
+                "warm_starts out, or compare on model 'embedded' or 'tiny'"
+            )
+        self._check_crossed()
+        for name in ("iterations", "generations", "num_turns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.num_processes is not None and self.num_processes < 1:
+            raise ValueError(f"num_processes is {self.num_processes}; give at least 1, or none")
+        for algorithm in self.algorithms:
+            self.train(algorithm, self.model, seed=0, folder=self.output_dir)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the model is made on the spot, from a seed."""
+        return self.model == "embedded" or self.model.split(":")[0] == "tiny"
+
+    def train(self, algorithm: str, model: str, seed: int, folder: str) -> TrainConfig:
+        """Settings of one run."""
+        passed = {name: getattr(self, name) for name in _PASSED}
+        if algorithm != "murphy_mers" and "murphy_mers" in self.algorithms:
+            passed = {name: v for name, v in passed.items() if name not in ("gamma", "childless")}
+        return TrainConfig(
+            **passed,
+            **shape(algorithm, self.generations, self.num_turns, self.fanout),
+            algorithm=algorithm,  # type: ignore[arg-type]  # TrainConfig checks it
+            model=model,
+            seed=seed,
+            output_dir=folder,
+            eval_iterations=self.iterations,
+            sandbox_workers=1,
+            save_total_limit=1 if self.save_steps else None,
+            resume=True,
+        )
+
+    def _check_crossed(self) -> None:
+        for name in ("warm_starts", "seeds", "algorithms"):
+            values = getattr(self, name)
+            if values is not None and (not values or len(set(values)) < len(values)):
+                raise ValueError(f"{name} is {values}; give one or more, each once")
+        for algorithm in self.algorithms:
+            if algorithm not in ALGORITHMS:
+                raise ValueError(
+                    f"algorithms names {algorithm!r}; choose among {', '.join(ALGORITHMS)}"
+                )
+        if self.fanout is not None and not set(self.algorithms) - {"grpo", "naive"}:
+            raise ValueError(
+                f"fanout is {self.fanout}, but no algorithm named grows trees; drop it"
+            )
+
+
+_PASSED = tuple(
+    known.name
+    for known in dataclasses.fields(CompareConfig)
+    if known.name in TrainConfig.__dataclass_fields__
+    and known.name not in ("model", "output_dir", "overwrite_output_dir", "num_turns", "fanout")
+)
+"""Fields that go to every run as they are."""

@@ -1,0 +1,92 @@
+"""The picture of a comparison: training curves and what was reached, one colour an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from murphy_agents import curves
+from murphy_agents.compare.results import Row
+
+_CURVES = {
+    "share of first attempts that are right, in training": "solved/turn_1",
+    "share of refinements that are right, in training": "repair_rate",
+    "share of refinements that repeat the program": "repeat_rate",
+}
+_GREYS = ("#4D4D4D", "#8C8C8C", "#BDBDBD")
+_APART = 0.03
+"""How far error bars of neighbouring rows are drawn from each other, in iterations."""
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Write it as a PNG."""
+    curves.save(figure_of(rows), path)
+
+
+def figure_of(rows: Sequence[Row]) -> Any:
+    """Lines are means over runs; bands reach from the lowest to the highest."""
+    colours = dict(zip((row.name for row in rows), _colours(rows), strict=True))
+    figure, axes = curves.sheet(len(_CURVES) + 1)
+    for ax, (title, metric) in zip(axes, _CURVES.items(), strict=False):
+        shown = [_curve(ax, row, metric, colours[row.name]) for row in rows]
+        curves.finish(ax, title, is_share=True, has_data=any(shown))
+    reached = axes[-1]
+    for index, row in enumerate(rows):
+        _reached(reached, row, colours[row.name], _APART * (index - len(rows) / 2))
+    curves.finish(reached, "pass@1 after training, 95 % interval", False, bool(rows), "iteration")
+    for ax in axes:
+        if ax.get_legend():
+            ax.get_legend().remove()
+    # What is reached is told of every row, so its legend serves for all.
+    figure.legend(*reached.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _curve(ax: Any, row: Row, metric: str, colour: str) -> bool:
+    """Whether there was something to draw."""
+    smoothed = [
+        dict(curves.smooth(points))
+        for run in row.runs
+        if (points := curves.series(run.history, metric))
+    ]
+    steps = sorted({step for line in smoothed for step in line})
+    if not steps:
+        return False
+    values = [[line[step] for line in smoothed if step in line] for step in steps]
+    lowest, highest = list(map(min, values)), list(map(max, values))
+    ax.plot(steps, [fmean(at) for at in values], color=colour, linewidth=1.8, label=row.name)
+    ax.fill_between(steps, lowest, highest, color=colour, alpha=0.15, linewidth=0)
+    return True
+
+
+def _reached(ax: Any, row: Row, colour: str, shift: float) -> None:
+    means = [found.mean for found in row.pass_at_1]
+    ends = [
+        [found.mean - found.low for found in row.pass_at_1],
+        [found.high - found.mean for found in row.pass_at_1],
+    ]
+    ax.errorbar(
+        [shift + i + 1 for i in range(len(means))],
+        means,
+        yerr=ends,
+        fmt="o-" if row.is_trained else "o--",
+        color=colour,
+        label=row.name,
+        capsize=3,
+        markersize=4,
+        linewidth=1.5,
+    )
+
+
+def _colours(rows: Sequence[Row]) -> Iterator[str]:
+    """Grey for what was not trained here."""
+    greys = trained = 0
+    for row in rows:
+        if row.is_trained:
+            yield curves.COLOURS[trained % len(curves.COLOURS)]
+            trained += 1
+        else:
+            yield _GREYS[greys % len(_GREYS)]
+            greys += 1

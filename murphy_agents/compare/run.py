@@ -1,0 +1,176 @@
+"""`murphy compare`: all cells of a comparison, then its tables and picture."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from murphy_agents import files
+from murphy_agents.compare import cells, pool, worker
+from murphy_agents.compare.cells import Job
+from murphy_agents.compare.config import CompareConfig
+from murphy_agents.compare.results import Run, rows
+from murphy_agents.compare.tell import Comparison, markdown, text, to_json
+from murphy_agents.evaluation import Evaluation
+from murphy_agents.log import read_history
+from murphy_agents.tables import percent
+
+SETTINGS = "compare.yaml"
+_WRITTEN = ("comparison.json", "comparison.md", "comparison.png", "cells", "starts", SETTINGS)
+_MAY_CHANGE = {"output_dir", "overwrite_output_dir", "num_processes"}
+
+
+def compare(config: CompareConfig, console: Console | None = None) -> Comparison:
+    """Do what is left to do of a comparison, and tell what came of it.
+
+    Cells that fail are told of in the result; the others go on. A script that calls this needs
+    `if __name__ == "__main__":` around the call, as processes are spawned.
+
+    Raises:
+        ValueError: settings that cannot work together, or that are not those of the comparison
+            which the folder holds.
+        FileExistsError: another process is at work on this comparison.
+    """
+    console = console or Console()
+    config = dataclasses.replace(config)  # checks once more what may have been changed since
+    from murphy_env import sources
+
+    for name in (config.tasks, config.eval_tasks):
+        sources.load(name)
+    with _claimed(config):
+        failed = _do_all(config, console)
+        return _told(config, failed, console)
+
+
+def _do_all(config: CompareConfig, console: Console) -> dict[str, str]:
+    """Do what is not finished; what went wrong, by job."""
+    # Starting models first: those that are made are made once, and kept for all that come after.
+    parts = [cells.starts(config), [*cells.supervised(config), *cells.cells(config)]]
+    log = _Log(console, [job for part in parts for job in part])
+    left = [[job for job in part if not job.is_finished] for part in parts]
+    if any(left):
+        number = config.num_processes or len(os.sched_getaffinity(0))
+        pool.run_all(worker.do, left, number, log.on_done)
+    return log.failed
+
+
+class _Log:
+    """One line per finished job, with the time that is left by the pace so far."""
+
+    def __init__(self, console: Console, jobs: Sequence[Job]) -> None:
+        self.failed: dict[str, str] = {}
+        self._console = console
+        self._total = len(jobs)
+        self._before = self._done = sum(job.is_finished for job in jobs)
+        self._began = time.perf_counter()
+        self._say(f"{self._done} of {self._total} cells and evaluations are there")
+
+    def on_done(self, job: Job, error: str | None) -> None:
+        self._done += 1
+        told = f"failed: {error}; see {job.folder}/log.txt"
+        if error is None:
+            found = Evaluation.load(job.evaluate.output_dir)
+            rates = [percent(found.pass_at_1(i + 1)) for i in range(found.iterations)]
+            told = f"pass@1 {' '.join(rates)} %"
+        else:
+            self.failed[str(job)] = error
+        elapsed = time.perf_counter() - self._began
+        left = elapsed * (self._total - self._done) / (self._done - self._before)
+        self._say(f"{self._done}/{self._total}  {job}  {told}; {_clock(left)} left")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    """Example: 0:02:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Comparison:
+    """Read all results, write the three files, print the tables."""
+    from murphy_agents.compare import picture
+
+    folder = Path(config.output_dir)
+    jobs = [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
+    arms: dict[str, list[Run]] = {job.row: [] for job in jobs}
+    for job in jobs:
+        if job.is_finished:
+            arms[job.row].append(_run_of(job))
+    command = f"murphy compare --config {shlex.quote(str(folder / SETTINGS))} --output_dir ANOTHER"
+    comparison = Comparison(rows(arms), failed, _settings(config), command)
+    picture.draw(comparison.rows, folder / "comparison.png")
+    files.write_atomically(folder / "comparison.md", markdown(comparison, "comparison.png"))
+    found = json.dumps(to_json(comparison), indent=2) + "\n"
+    files.write_atomically(folder / "comparison.json", found)
+    console.print("\n" + text(comparison), soft_wrap=True, highlight=False, markup=False)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
+    return comparison
+
+
+def _run_of(job: Job) -> Run:
+    evaluation = Evaluation.load(job.evaluate.output_dir)
+    history = read_history(job.folder) if job.train else []
+    return Run(job.start, evaluation, job.seed, history)
+
+
+@contextlib.contextmanager
+def _claimed(config: CompareConfig) -> Iterator[None]:
+    """The folder, this process's alone within the context, with the settings written into it."""
+    folder = Path(config.output_dir)
+    if not config.output_dir or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"output_dir is {config.output_dir!r}; give a folder, new or there")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "compare.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileExistsError(
+                f"another process compares into output_dir {config.output_dir!r}; choose another"
+            ) from error
+        if config.overwrite_output_dir:
+            # Settings come last: whatever is left while they are there belongs to them.
+            for name in _WRITTEN:
+                files.remove(folder / name)
+        _check_same(folder, _settings(config))
+        yaml_text = yaml.safe_dump(_settings(config), sort_keys=False)
+        files.write_atomically(folder / SETTINGS, yaml_text)
+        yield
+
+
+def _settings(config: CompareConfig) -> dict[str, Any]:
+    told = dataclasses.asdict(config)
+    return {name: value for name, value in told.items() if name not in _MAY_CHANGE}
+
+
+def _check_same(folder: Path, settings: dict[str, Any]) -> None:
+    """Raise ValueError where the folder holds a comparison with other settings."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return
+    try:
+        old = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); restore it, or set overwrite_output_dir to begin "
+            "anew"
+        ) from error
+    for name, value in settings.items():
+        if name in old and old[name] != value:
+            raise ValueError(
+                f"{name} is {value!r}, but {old[name]!r} in the comparison that {str(folder)!r} "
+                "holds; go on with the same settings, compare into another folder, or set "
+                "overwrite_output_dir to begin anew"
+            )

@@ -1,0 +1,34 @@
+"""Evaluations made by hand: which task is solved at which attempt, and nothing drawn."""
+
+from murphy_agents.chain import Chain, EvalAttempt
+from murphy_agents.evaluation import Evaluation
+
+BROKEN = "broken"
+
+
+def attempt(solved, code="wrong"):
+    return EvalAttempt(
+        code, f"<output>{code}</output>", f"no: {code}", solved, solved, float(solved)
+    )
+
+
+def evaluation(solved_at, iterations=3, seconds=1.0):
+    """Tasks by name: the attempt that solves it, 0 for none, or BROKEN for no verdict.
+
+    Tasks whose names begin with the same letter are of one cluster. Failures say the same program
+    twice, then another.
+    """
+    return Evaluation(
+        tuple(_chain(task, at, iterations) for task, at in solved_at.items()),
+        iterations,
+        seconds,
+        {"tasks": "by hand"},
+    )
+
+
+def _chain(task, at, iterations):
+    if at == BROKEN:
+        return Chain(task, 0, task[0], (), infra_error="the sandbox is gone")
+    codes = ["wrong", "wrong", "other", "other"]
+    tried = [attempt(False, codes[i]) for i in range(at - 1 if at else iterations)]
+    return Chain(task, 0, task[0], (*tried, *([attempt(True, "right")] if at else [])))
