@@ -115,7 +115,9 @@ def evaluate_both(config: TrainConfig, console: Console) -> BeforeAfter:
     found: dict[str, Evaluation] = {}
     for name, model in (("base", _start_of(config)), ("trained", _final(config))):
         console.print(f"\nevaluating {name} ({model})", soft_wrap=True, highlight=False)
-        found[name] = eval_run.run(eval_settings(config, model, folder / name), console)
+        found[name] = eval_run.run(
+            eval_settings(config, model, folder / name), console, with_table=False
+        )
     return BeforeAfter(**found)
 
 

@@ -18,8 +18,13 @@ from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Policy
 
 
-def run(config: EvalConfig, console: Console | None = None) -> Evaluation:
+def run(config: EvalConfig, console: Console | None = None, with_table: bool = True) -> Evaluation:
     """Evaluate as the settings say, show progress and figures, and write both files.
+
+    Args:
+        config: the settings.
+        console: where progress and figures are shown.
+        with_table: whether the figures are shown at the end.
 
     Raises:
         ValueError: settings that cannot work together.
@@ -32,7 +37,8 @@ def run(config: EvalConfig, console: Console | None = None) -> Evaluation:
     if found is None:
         eval_record.refuse_used(config)
         found = _evaluated(config, console)
-    eval_log.show(found, console)
+    if with_table:
+        eval_log.show(found, console)
     console.print(f"written to {config.output_dir}", soft_wrap=True, highlight=False)
     return found
 

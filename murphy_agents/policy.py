@@ -211,9 +211,7 @@ def make_optimizer(
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = AdamW(
-        [group for group in groups if group["params"]], lr=learning_rate, betas=betas
-    )
+    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
     return optimizer, get_scheduler(
         schedule, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps
     )

@@ -17,6 +17,7 @@ _CONFIG, _ALGORITHM = "config.json", "algorithm.txt"
 _MAY_CHANGE = {
     "output_dir", "overwrite_output_dir", "resume", "report_to", "save_steps", "save_total_limit",
     "sandbox_workers",
+    "eval_tasks", "eval_iterations", "eval_runs", "eval_temperature", "eval_top_p",
 }  # fmt: skip
 """Settings that change nothing of what is learned."""
 
