@@ -58,10 +58,14 @@ def test_the_loss_is_that_of_the_whole_matrix_whatever_the_padding():
     assert _summed_loss(net, [short, long]).item() == pytest.approx(wanted, rel=1e-12)
 
 
-def trained(seed=0, **settings):
+def trained(seed=0):
     net, losses = model(), []
     schedule = Schedule(
-        num_steps=12, num_warmup_steps=2, num_conversations=3, num_first_answers=1, **settings
+        num_steps=12,
+        num_warmup_steps=2,
+        learning_rate=2e-2,
+        num_conversations=3,
+        num_first_answers=1,
     )
     samples = [sample_of(CODEC, TALK), sample_of(CODEC, TALK[:1])]
     fit(net, samples, [sample_of(CODEC, TALK[1:])], schedule, seed, lambda _, x: losses.append(x))
