@@ -76,14 +76,15 @@ def _models(config: CompareConfig) -> dict[str, str]:
     if config.warm_starts is None:
         return {"start": config.model}
     if config.model == "embedded":
-        return {_name(seed): f"embedded:{seed}" for seed in config.warm_starts}
+        return {start_name(seed): f"embedded:{seed}" for seed in config.warm_starts}
     return {
-        _name(seed): str(Path(config.output_dir, "starts", _name(seed), "model"))
+        start_name(seed): str(Path(config.output_dir, "starts", start_name(seed), "model"))
         for seed in config.warm_starts
     }
 
 
-def _name(seed: int) -> str:
+def start_name(seed: int) -> str:
+    """Of the starting model that is made with a seed."""
     return f"warm-{seed}"
 
 

@@ -110,7 +110,9 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
         if job.is_finished:
             arms[job.row].append(_run_of(job))
     command = f"murphy compare --config {shlex.quote(str(folder / SETTINGS))} --output_dir ANOTHER"
-    comparison = Comparison(rows(arms), failed, _settings(config), command)
+    comparison = Comparison(
+        rows(arms), failed, _settings(config), command, _supervised_curves(config)
+    )
     picture.draw(comparison.rows, folder / "comparison.png")
     files.write_atomically(folder / "comparison.md", markdown(comparison, "comparison.png"))
     found = json.dumps(to_json(comparison), indent=2) + "\n"
@@ -118,6 +120,20 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
     console.print("\n" + text(comparison), soft_wrap=True, highlight=False, markup=False)
     console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return comparison
+
+
+def _supervised_curves(config: CompareConfig) -> dict[str, dict[str, list[float]]]:
+    """By starting model and variant, of those whose checkpoints were chosen among."""
+    if not cells.supervised(config):
+        return {}
+    from murphy_agents.tiny import warm_start
+
+    found = {
+        f"{cells.start_name(seed)} {what}": warm_start.curve(seed, only_right)
+        for seed in config.warm_starts or []
+        for what, only_right in (("all answers", False), ("right answers", True))
+    }
+    return {name: curve for name, curve in found.items() if curve}
 
 
 def _run_of(job: Job) -> Run:

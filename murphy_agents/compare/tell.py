@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -25,6 +25,8 @@ class Comparison:
     settings: Mapping[str, Any]
     command: str
     """Makes all of it again."""
+    supervised: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    """pass@1 by iteration on the selection tasks, by checkpoint, of each supervised training."""
 
 
 def markdown(comparison: Comparison, picture: str) -> str:
@@ -55,6 +57,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "notes": notes(comparison),
         "settings": dict(comparison.settings),
         "command": comparison.command,
+        "supervised": {name: dict(curve) for name, curve in comparison.supervised.items()},
     }
 
 
@@ -81,8 +84,20 @@ def tables(comparison: Comparison) -> dict[str, Table]:
             ["", *COSTS], [[r.name, *(_count(r.cost(name)) for name in COSTS)] for r in trained]
         ),
         "pass@1 in percent of every run": Table(["", "start", "seed", *by_iteration], _runs(rows)),
+        **_curves(comparison.supervised),
     }
     return {title: table for title, table in found.items() if len(table.header) > 1 and table.rows}
+
+
+def _curves(supervised: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Table]:
+    """How supervised training went on, at the last iteration that was evaluated."""
+    if not supervised:
+        return {}
+    first = next(iter(supervised.values()))
+    iterations = max(map(len, first.values()))
+    title = f"Supervised training, pass@1 in percent at iteration {iterations}"
+    rows = [[name, *(percent(v[-1]) for v in curve.values())] for name, curve in supervised.items()]
+    return {f"{title} on the selection tasks": Table(["", *first], rows)}
 
 
 def notes(comparison: Comparison) -> list[str]:

@@ -29,8 +29,17 @@ def best(folder: Path) -> str:
     path = folder / CURVE_FILE
     if not path.exists():
         files.write_atomically(path, json.dumps(_curve(folder), indent=2))
-    curve: dict[str, list[float]] = json.loads(path.read_text(encoding="utf-8"))
+    curve = curve_of(folder)
     return max(curve, key=lambda name: curve[name][-1])
+
+
+def curve_of(folder: Path) -> dict[str, list[float]]:
+    """The curve that `best` chose by; empty if it did not choose yet."""
+    path = folder / CURVE_FILE
+    if not path.exists():
+        return {}
+    curve: dict[str, list[float]] = json.loads(path.read_text(encoding="utf-8"))
+    return curve
 
 
 def _curve(folder: Path) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import time
@@ -85,12 +86,21 @@ def folder_of(variant: str) -> Path:
     return last if name == "last" else folder / choosing.best(folder)
 
 
+def curve(seed: int, only_right: bool) -> dict[str, list[float]]:
+    """pass@1 by iteration on the selection tasks of every checkpoint of a seed's training.
+
+    Empty where `best` or `filtered` was not yet asked for.
+    """
+    folder = _place(Recipe(seed, only_right))
+    return choosing.curve_of(folder) if folder.exists() else {}
+
+
 def made(recipe: Recipe, sandbox_workers: int = 2) -> Path:
     """The folder with the checkpoints `step-N` of a recipe; they are made if they are not there.
 
     Processes that ask for the same wait for the first. A maker that is killed leaves nothing.
     """
-    folder = _cache() / f"embedded-{digest(recipe)}"
+    folder = _place(recipe)
     if folder.exists():
         return folder
     with _alone(folder):
@@ -159,6 +169,10 @@ def _stage(name: str, console: Console, total: int) -> Iterator[Any]:
     console.print(f"  {total} {name}: {time.perf_counter() - started:.1f} s", highlight=False)
 
 
+def _place(recipe: Recipe) -> Path:
+    return _cache() / f"embedded-{digest(recipe)}"
+
+
 def _cache() -> Path:
     home = os.environ.get("MURPHY_CACHE") or Path.home() / ".cache" / "murphy"
     folder = Path(home)
@@ -180,6 +194,7 @@ def _source() -> str:
     world = Path(murphy_env.__file__).parent
     ours = [Path(module.__file__ or "") for module in (models, supervised, teacher, codec)]
     tasks = [world / "sources" / name for name in ("embedded.py", "family.py")]
-    sources = [*tasks, *world.glob("prompts/*.py"), *ours, Path(__file__)]
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(sources))
-    return f"{torch.__version__} {transformers.__version__} {text}"
+    sources = sorted([*tasks, *world.glob("prompts/*.py"), *ours])
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    versions = [torch.__version__, transformers.__version__]
+    return "\n".join([*versions, PATTERN, inspect.getsource(_make), *texts])

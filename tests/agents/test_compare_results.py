@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,6 +199,15 @@ def test_tables():
     assert costs.rows[0] == ["grpo", "41.0", "20.0", "2.0", "1.0", "4.0"]
     assert runs.rows[-1] == ["murphy_mars", "warm-1", "0", "0.0", "75.0", "100.0"]
     assert runs.rows[0] == ["base", "warm-0", "-", "25.0", "25.0", "25.0"]
+
+
+def test_the_supervised_curve_stands_at_its_last_iteration():
+    curve = {"step-100": [0.1, 0.2], "step-200": [0.3, 0.425]}
+    title, table = list(tables(replace(told(), supervised={"warm-0": curve})).items())[-1]
+    assert title == "Supervised training, pass@1 in percent at iteration 2 on the selection tasks"
+    assert table.header == ["", "step-100", "step-200"]
+    assert table.rows == [["warm-0", "20.0", "42.5"]]
+    assert not any("Supervised" in title for title in tables(told()))
 
 
 def test_what_is_said():
