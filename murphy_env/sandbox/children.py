@@ -16,8 +16,9 @@ LEAST_WAIT_S, MOST_WAIT_S = 0.002, 1.0
 CONFINE_S = 20.0
 """Within this a child gives up its powers; no program runs yet, so no limit of a task applies."""
 MOST_DELAY = 0.25
-"""Share of a step's time for which its processes may have waited for a processor, in all their
-life: to ask at each step would cost more than to put a test once more."""
+"""Share of a step's time for which its processes may wait for a processor."""
+HEAD_S = 0.05
+"""Of a step's time, in which nobody looks who waits for a processor."""
 END_S = 10.0
 """Within this the fork server ends its children and empties their folder."""
 
@@ -33,8 +34,8 @@ class Children:
     def __init__(self, link: socket.socket, limits: dict[str, Any]) -> None:
         self.clean: bool | None = None
         """After the end, whether the scratch folder could be emptied."""
-        self.starved = False
-        """Whether the last step ended in a timeout that is the machine's fault."""
+        self.starved_s = 0.0
+        """What the last step took, where it ended in a timeout that is the machine's fault."""
         self._link = link
         self._limits = limits
         self._running: list[Running] = []
@@ -72,9 +73,13 @@ class Children:
         start = time.monotonic()
         wall_end = min(start + self._limits["test_wall_s"], deadline)
         cpu_end = self._cpu_s() + self._limits["test_cpu_s"]
-        how = self._wait(child, wall_end, cpu_end)
-        if how == "timeout" and self._cpu_s() < cpu_end:
-            self.starved = self._delay_s() > MOST_DELAY * (time.monotonic() - start)
+        how = self._wait(child, start + min(HEAD_S, (wall_end - start) / 8), cpu_end)
+        if how == "timeout":  # most steps are done by now, and pay for no look at `_delay_s`
+            since, delayed = time.monotonic(), self._delay_s()
+            how = self._wait(child, wall_end, cpu_end)
+            most = MOST_DELAY * (time.monotonic() - since)
+            if how == "timeout" and self._cpu_s() < cpu_end and self._delay_s() - delayed > most:
+                self.starved_s = time.monotonic() - start
         return how
 
     def end_of(self, child: Running, how: str) -> End:

@@ -36,9 +36,9 @@ def judge(task: Task, level: str, ends: Sequence[End], scratch: str) -> Executio
         ends: what became of each.
         scratch: the folder that the program ran in, whose name is kept out of all texts.
     """
-    room = _Room(MAX_NODES)
+    rooms = {visible: _Room(MAX_NODES) for visible in (True, False)}  # hidden ones take no room
     results = tuple(
-        _judge_test(_Case(task, test, end, scratch, room))
+        _judge_test(_Case(task, test, end, scratch, rooms[test.visible]))
         for test, end in zip(task.tests, ends, strict=True)
     )
     return Execution(results, level, trust_of(task))

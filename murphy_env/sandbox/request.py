@@ -33,7 +33,7 @@ def make_request(task: Task, code: str) -> dict[str, Any]:
         "setup": task.setup,
         "entry_point": task.entry_point,
         "limits": limits,
-        "tests": [_sent(task, test) for test in task.tests],
+        "tests": [{**_sent(task, test), "hidden": not test.visible} for test in task.tests],
     }
 
 

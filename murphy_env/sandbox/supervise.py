@@ -4,7 +4,8 @@ Values that tests ask for, and tests that share the program's process, are got f
 order. Whole tests run in a child of their own, beside the program's: two for all of them. A `stdio`
 test has a child to itself. A test that hangs or ends a process costs itself: the next one starts in
 fresh ones, where the program is loaded again. Loading that hangs or ends the process is charged to
-every test that needs it.
+every test that needs it and not tried again. Hidden tests come last, in processes of their own:
+what a program learns of them ends with these.
 
 A test is put again if it may have had no fair chance: it ran out of clock time while its
 process waited for a processor, or that process was killed by SIGKILL, which a system does that has
@@ -34,7 +35,8 @@ MORE_TRIES = 3
 """Of a test whose process is killed by SIGKILL; one that ran late gets one."""
 
 Tests = list[dict[str, Any]]
-Way = Callable[[Children, dict[str, Any], Tests, float], list[End]]
+Way = Callable[[Children, dict[str, Any], Tests, float], tuple[list[End], bool]]
+"""Gets tests done; the ends of those it got through, and whether all was loaded."""
 
 
 def execute(link: socket.socket, request: dict[str, Any]) -> tuple[list[End], bool]:
@@ -48,10 +50,14 @@ def execute(link: socket.socket, request: dict[str, Any]) -> tuple[list[End], bo
     ends = [End("not_run")] * len(tests)
     again: Counter[int] = Counter()  # how often a test had no fair chance and got another one
     frames_room, outputs_room = MAX_FRAMES_BYTES, MAX_OUTPUTS_BYTES
+    unloaded: dict[Way, End] = {}
     for way, group in _groups(tests):
+        if group and way in unloaded:
+            ends = [unloaded[way] if index in group else end for index, end in enumerate(ends)]
+            continue
         while group and time.monotonic() < deadline:
             with Children(link, request["limits"]) as children:
-                done = way(children, request, [tests[index] for index in group], deadline)
+                done, loaded = way(children, request, [tests[i] for i in group], deadline)
             clean = clean and children.clean is True
             for index, end in zip(group, done, strict=False):
                 frames_room -= len(end.frame)
@@ -60,37 +66,56 @@ def execute(link: socket.socket, request: dict[str, Any]) -> tuple[list[End], bo
             unfair = [
                 index
                 for index, end in zip(group, done, strict=False)
-                if (end.how == "timeout" and children.starved) or end.exit == -signal.SIGKILL
+                if (end.how == "timeout" and children.starved_s) or end.exit == -signal.SIGKILL
             ]
             group = group[len(done) :]
-            if unfair and again[unfair[0]] < (1 if children.starved else MORE_TRIES):
+            if unfair and again[unfair[0]] < (1 if children.starved_s else MORE_TRIES):
                 again[unfair[0]] += 1
                 group = unfair + group
+                deadline += children.starved_s  # lost to the machine, not to the program
+            elif not loaded:
+                unloaded[way] = done[0]
     return ends, clean
 
 
 def _groups(tests: Tests) -> list[tuple[Way, list[int]]]:
-    """Indices of tests that share processes, and the way in which they are put."""
-    scripts = [index for index, test in enumerate(tests) if "stdin" in test]
-    apart = [index for index, test in enumerate(tests) if test.get("apart")]
-    rest = [index for index in range(len(tests)) if index not in {*scripts, *apart}]
-    return [(_together, rest), (_apart, apart), *((_together, [index]) for index in scripts)]
+    """Indices of tests that share processes, and the way in which they are put.
+
+    Visible tests and hidden ones share none.
+    """
+    found: list[tuple[Way, list[int]]] = []
+    for hidden in (False, True):
+        mine = [index for index, test in enumerate(tests) if test["hidden"] is hidden]
+        scripts = [index for index in mine if "stdin" in tests[index]]
+        apart = [index for index in mine if tests[index].get("apart")]
+        rest = [index for index in mine if index not in {*scripts, *apart}]
+        found += [(_together, rest), (_apart, apart), *((_script, [index]) for index in scripts)]
+    return found
 
 
 def _together(
     children: Children, request: dict[str, Any], tests: Tests, deadline: float
-) -> list[End]:
+) -> tuple[list[End], bool]:
     """Ends of the tests that one child got through, the one that ended it included."""
     child = children.fork({**request, "role": "program", "tests": tests})
-    if "stdin" not in tests[0]:
-        how = children.step(child, deadline)
-        if how != "frame":
-            return [children.end_of(child, how)] * len(tests)
-        child.take_frame()  # what was printed belongs to the first test
-    return _ends(children, child, len(tests), deadline)
+    how = children.step(child, deadline)
+    if how != "frame":
+        return [children.end_of(child, how)] * len(tests), False
+    child.take_frame()  # what was printed belongs to the first test
+    return _ends(children, child, len(tests), deadline), True
 
 
-def _apart(children: Children, request: dict[str, Any], tests: Tests, deadline: float) -> list[End]:
+def _script(
+    children: Children, request: dict[str, Any], tests: Tests, deadline: float
+) -> tuple[list[End], bool]:
+    """The end of the one test; what it asks for is that the program is loaded."""
+    child = children.fork({**request, "role": "program", "tests": tests})
+    return _ends(children, child, 1, deadline), True
+
+
+def _apart(
+    children: Children, request: dict[str, Any], tests: Tests, deadline: float
+) -> tuple[list[End], bool]:
     """Ends of the tests that one pair got through: the program's child, and that of the tests.
 
     The program's gets nothing of the tests, theirs nothing of the program.
@@ -103,12 +128,12 @@ def _apart(children: Children, request: dict[str, Any], tests: Tests, deadline: 
     for child in (program, examiner):
         how = children.step(child, deadline)
         if how != "frame":
-            return [_blamed(children.end_of(child, how), program, examiner)] * len(tests)
+            return [_blamed(children.end_of(child, how), program, examiner)] * len(tests), False
         child.take_frame()
         if child is program:
             program.go()  # to serve, from here on
     ends = _ends(children, examiner, len(tests), deadline)
-    return [_blamed(end, program, examiner) for end in ends]
+    return [_blamed(end, program, examiner) for end in ends], True
 
 
 def _blamed(end: End, program: Running, examiner: Running) -> End:

@@ -21,12 +21,6 @@ from murphy_env.types import Limits, Task, UnitTest
 
 pytestmark = pytest.mark.slow
 LEVELS = ["L1", "L2"]
-ONE_PROCESS = pytest.mark.xfail(
-    strict=True, reason="visible and hidden tests share the program's process, and its memory"
-)
-ONE_SOURCE = pytest.mark.xfail(
-    strict=True, reason="a visible test shows the whole of a source that it shares with hidden ones"
-)
 
 
 @pytest.fixture
@@ -50,7 +44,6 @@ def leaks(env, code, turns=2):
     return hidden & set().union(*map(numbers_in, texts))
 
 
-@ONE_PROCESS
 @pytest.mark.parametrize("share", [0.0, 0.7])
 @pytest.mark.parametrize("name", SNOOPS)
 @pytest.mark.parametrize("level", LEVELS)
@@ -67,7 +60,6 @@ def test_a_snoop_finds_what_is_not_hidden(env_of, name):
     assert any(numbers_in(answers(result)) - {number_of(result.test)} for result in results)
 
 
-@ONE_SOURCE
 @pytest.mark.parametrize("share", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["function", "unittest"])
 @pytest.mark.parametrize("name", ["arguments", "frames", "modules"])
@@ -132,13 +124,7 @@ def solve(n):
 """
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ("large output", "no memory") else ONE_PROCESS)
-        for name in SPOILERS
-    ],
-)
+@pytest.mark.parametrize("name", SPOILERS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_visible_results_are_the_same_without_hidden_tests(rooms, level, name):
     code = textwrap.dedent(PROGRAM).format(spoiler=SPOILERS[name])

@@ -1,5 +1,6 @@
 """CodeFeedbackEnv: Gymnasium's contract, rewards, feedback, snapshots, and what it refuses."""
 
+import dataclasses
 import json
 import warnings
 
@@ -144,6 +145,34 @@ def test_hidden_share_withholds_but_scores():
     # 0.9 of two tests rounds to both; one must stay.
     assert sum(t.visible for t in withhold(inc(), 0.9).tests) == 1
     assert withhold(inc(tests=["assert inc(1) == 2"]), 0.9).tests[0].visible
+
+
+def test_a_hidden_function_is_cut_from_what_visible_tests_run():
+    source = "import math\nTABLE = {5: 6}\ndef test_a():\n    assert inc(1) == 2\n"
+    source += "def test_b():\n    assert inc(5) == TABLE[5]\n"
+    tests = [UnitTest(source, "test_a", kind="function")]
+    tests += [UnitTest(source, "test_b", kind="function", visible=False)]
+    shown, hidden = withhold(inc(tests=tests), 0.0).tests
+    assert "def test_a" in shown.source
+    assert "TABLE" in shown.source
+    assert "test_b" not in shown.source
+    assert hidden.source == source
+    both = [dataclasses.replace(test, visible=True) for test in tests]
+    assert [test.source for test in withhold(inc(tests=both), 0.0).tests] == [source] * 2
+
+
+def test_a_hidden_method_is_cut_from_what_visible_tests_run():
+    source = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"
+    source += (
+        "    def test_b(self): pass\nclass U(unittest.TestCase):\n    def test_b(self): pass\n"
+    )
+    names = {"T.test_a": True, "T.test_b": True, "U.test_b": False}
+    tests = [UnitTest(source, n, kind="unittest", visible=seen) for n, seen in names.items()]
+    first, second, hidden = withhold(inc(tests=tests), 0.0).tests
+    assert first.source == second.source
+    assert "class U" in first.source
+    assert first.source.count("def test_b") == 1
+    assert hidden.source.count("def test_b") == 2
 
 
 def test_a_snapshot_is_json_and_continues(env):

@@ -69,9 +69,20 @@ def test_a_death_costs_one_test(sandbox):
 
 
 def test_a_hang_at_top_level_is_paid_once(sandbox):
-    execution = sandbox.run(task_of(*[f"assert f({i}) == 1" for i in range(8)]), "while True: pass")
-    assert statuses(execution) == ["timeout"] * 8
-    assert execution.wall_s < 4  # eight hangs of .3 s of processor time would be paid one by one
+    tests = [UnitTest(f"assert f({i}) == 1", visible=i % 2 > 0) for i in range(16)]
+    task = Task("hang", "", tuple(tests), limits=QUICK)
+    execution = sandbox.run(task, "while True: pass")
+    assert statuses(execution) == ["timeout"] * 16
+    assert execution.wall_s < 0.3 * 8  # would be paid by eight hangs of processor time
+
+
+def test_a_program_that_cannot_be_loaded_can_still_be_a_script(sandbox):
+    asserts = [UnitTest("assert f(1) == 1", visible=seen) for seen in (True, False)]
+    script = {"kind": "stdio", "stdin": "x", "stdout": "x"}
+    scripts = [UnitTest("", visible=seen, **script) for seen in (True, False)]
+    task = Task("both", "", (*asserts, *scripts))
+    execution = sandbox.run(task, "import os\ntry: print(input())\nexcept EOFError: os._exit(3)")
+    assert statuses(execution) == ["killed"] * 2 + ["passed"] * 2
 
 
 def test_time_of_all_tests_together_is_limited(sandbox):
