@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from . import seeds
-from .confine import HIGH_FD, Confinement, limit_resources
+from .confine import HIGH_FD, Confinement
 from .examiner import Examiner
 from .program import Program
 from .wire import FRAME_LENGTH, MAX_FRAME_BYTES
@@ -52,7 +52,7 @@ def main(descriptors: list[int], parent: int, scratch: str, confinement: Confine
     confinement.close_files(_PEER + len(peer))
     confinement.drop_powers()
     _send(b"{}")  # all from here on is the program's doing
-    limit_resources(request["limits"], len(tests))
+    confinement.limit_resources(request["limits"], len(tests))
     gc.enable()
     for step in _steps(request, tests):
         _await_turn()

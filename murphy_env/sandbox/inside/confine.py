@@ -18,6 +18,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+MAX_THREADS = 512
+"""Of a jail; elsewhere the limit would count all that the user runs. It does not bind root."""
+
+_SAME_FOR_ALL = ("CORE", 0), ("NOFILE", 256), ("MEMLOCK", 0), ("MSGQUEUE", 0)
+
 HIGH_FD = 64
 """Descriptors of the fork server lie from here on, so that a child's own 0-3 never clobber them."""
 
@@ -32,7 +37,8 @@ class Confinement:
     """A plan made ready in the fork server, so that a child pays for the last calls only.
 
     The plan: `{"filter": hex or None, "pid_at": [offset...], "read": [path...], "write":
-    [path...]}`; without a filter there is neither seccomp nor Landlock.
+    [path...], "alone": bool}`; without a filter there is neither seccomp nor Landlock; alone is
+    who has a jail.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -40,6 +46,7 @@ class Confinement:
         self._filter = bytearray.fromhex(plan["filter"]) if plan["filter"] else None
         self._pid_at = plan["pid_at"]
         self._ruleset = -1
+        self._limits = {"NPROC": MAX_THREADS} if plan["alone"] else {}
         if sys.platform == "linux":
             self._call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
             self._call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
@@ -80,6 +87,22 @@ class Confinement:
         for offset in self._pid_at:
             struct.pack_into("=I", self._filter, offset, os.getpid())
         self._install()
+
+    def limit_resources(self, limits: dict[str, Any], num_tests: int) -> None:
+        """Hard rlimits; the processor limit is a backstop behind the trusted side's own clock."""
+        seconds = math.ceil(limits["test_cpu_s"] * (num_tests + 1)) + 5
+        for name, value in (
+            ("AS", int(limits["memory_bytes"])),
+            ("FSIZE", int(limits["file_bytes"])),
+            ("CPU", seconds),
+            *_SAME_FOR_ALL,
+            *self._limits.items(),
+        ):
+            kind = getattr(resource, f"RLIMIT_{name}", None)
+            if kind is not None:
+                hard = resource.getrlimit(kind)[1]
+                value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+                resource.setrlimit(kind, (value, value))
 
     def _landlock(self, read: list[str], write: list[str]) -> int:
         abi = self._libc.syscall(_CREATE_RULESET, None, 0, 1)
@@ -132,22 +155,3 @@ def _prepared(name: str, *arguments: int | bytes) -> Callable[[], None]:
             raise OSError(number, f"{name}: {os.strerror(number)}")
 
     return call
-
-
-def limit_resources(limits: dict[str, Any], num_tests: int) -> None:
-    """Hard rlimits; the processor limit is a backstop behind the trusted side's own clock."""
-    seconds = math.ceil(limits["test_cpu_s"] * (num_tests + 1)) + 5
-    for name, value in (
-        ("AS", int(limits["memory_bytes"])),
-        ("FSIZE", int(limits["file_bytes"])),
-        ("CPU", seconds),
-        ("CORE", 0),
-        ("NOFILE", 256),
-        ("MEMLOCK", 0),
-        ("MSGQUEUE", 0),
-    ):
-        kind = getattr(resource, f"RLIMIT_{name}", None)
-        if kind is not None:
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
