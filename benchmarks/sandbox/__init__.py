@@ -1,4 +1,4 @@
-"""What does an execution cost? Our sandbox at every level against other graders, in one run.
+"""What does an execution cost? Our sandbox at levels L0 to L2 against other graders, in one run.
 
     python -m benchmarks.sandbox [--quick] [--peers FOLDER] [--parts NAME,NAME...] [--json FILE]
     python -m benchmarks.sandbox --show FILE

@@ -38,7 +38,7 @@ def sandbox(level, workers):
     """Our sandbox.
 
     Raises:
-        Absent: the level does not hold here, or is not in this version.
+        Absent: the level does not hold here.
     """
     try:
         room = Sandbox(workers=workers, level=level, allow_unsafe=level == "L0")

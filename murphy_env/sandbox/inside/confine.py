@@ -24,7 +24,7 @@ MAX_THREADS = 512
 _SAME_FOR_ALL = ("CORE", 0), ("NOFILE", 256), ("MEMLOCK", 0), ("MSGQUEUE", 0)
 
 HIGH_FD = 64
-"""Descriptors of the fork server lie from here on, so that a child's own 0-3 never clobber them."""
+"""Descriptors of the fork server lie from here on, so that a child's own 0-4 never clobber them."""
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVS = 1, 4, 22, 38

@@ -7,7 +7,7 @@ one program never enters the memory that the next one is forked from.
 
 On the link, after the plan and its answer (`wire`):
 
-    to the server    b"F" with descriptors of a child (channel, output): fork it
+    to the server    b"F" with descriptors of a child (channel, output, perhaps a peer): fork it
                      b"K": end what runs, empty the folder
     from the server  REPORT of each child that has ended: its number, its exit code
                      REPORT of a K that is done: DONE, whether the folder is empty

@@ -1,6 +1,6 @@
 """What became of the tests, as it travels: sealed in the box, opened on the trusted side.
 
-The seal is a keyed hash. The key is drawn for each request and leaves the box's disk before any
+The seal is a keyed hash. The key is drawn for each try and leaves the box's disk before any
 program runs, so what a program writes in place of the reply is taken for nothing.
 """
 
