@@ -13,7 +13,6 @@ from typing import Any
 
 from murphy_env.sandbox import compare
 
-OPTIONS = ("rel", "abs", "nan_ok")
 _REL, _ABS = 1e-6, 1e-12
 
 
@@ -29,9 +28,9 @@ def close(actual: Any, expected: Any, options: Mapping[str, float], strict: bool
     if tag in ("l", "t"):
         return actual[0] in ("l", "t") and _all_close(given, members, options, strict)
     if tag == "d" and actual[0] == "d":
-        held = {compare.key(k, strict): value for k, value in given}
-        keys = [compare.key(k, strict) for k, _ in members]
-        if set(keys) != held.keys():
+        held = {compare.key_if_any(k, strict): value for k, value in given}
+        keys = [compare.key_if_any(k, strict) for k, _ in members]
+        if None in keys or set(keys) != held.keys():
             return False
         return _all_close([held[k] for k in keys], [v for _, v in members], options, strict)
     return compare.equal(actual, expected, strict)

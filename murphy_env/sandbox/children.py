@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import select
+import signal
 import socket
 import time
 from types import TracebackType
 from typing import Any, Self
 
-from murphy_env.sandbox.inside.wire import DONE, KILL, REPORT
+from murphy_env.sandbox.inside.wire import DONE, GONE, KILL, REPORT
 from murphy_env.sandbox.running import Broken, End, Running
 
 LEAST_WAIT_S, MOST_WAIT_S = 0.002, 1.0
@@ -19,6 +20,8 @@ MOST_DELAY = 0.25
 """Share of a step's time for which its processes may wait for a processor."""
 HEAD_S = 0.05
 """Of a step's time, in which nobody looks who waits for a processor."""
+EXIT_S = 0.25
+"""For word of the end of a child whose channel has ended; one that lives on has given up."""
 END_S = 10.0
 """Within this the fork server ends its children and empties their folder."""
 
@@ -39,6 +42,7 @@ class Children:
         self._link = link
         self._limits = limits
         self._running: list[Running] = []
+        self._ending = False
         self._poll = select.poll()
         self._poll.register(link.fileno(), select.POLLIN)
 
@@ -57,7 +61,7 @@ class Children:
         self._poll.register(child.output, select.POLLIN)
         how = self._wait(child, time.monotonic() + CONFINE_S, self._cpu_s() + CONFINE_S)
         if how != "frame" or child.take_frame() != b"{}":
-            raise Broken(f"a child was not confined ({how})")
+            raise Broken(f"a child was not confined ({how}, exit code {child.exit})")
         return child
 
     def step(self, child: Running, deadline: float) -> str:
@@ -86,6 +90,7 @@ class Children:
         """What is to be told of a child's step that ended so; where it died, all are ended."""
         frame = child.take_frame() if how == "frame" else b""
         if how == "died":
+            self._await_exit(child)
             self._end()
         told = [each.take_output() for each in self._running]
         output, dropped = b"".join(part[0] for part in told), sum(part[1] for part in told)
@@ -134,10 +139,26 @@ class Children:
             if left <= 0:  # asked before the look: being late ourselves costs the child nothing
                 return "timeout"
 
+    def _await_exit(self, child: Running) -> None:
+        """Wait for the exit code of a child, and for those that made it end, if they did."""
+        end = time.monotonic() + EXIT_S
+        link = self._link.fileno()
+        if link < 0:
+            raise Broken("the worker was closed")
+        poll = select.poll()
+        poll.register(link, select.POLLIN)
+        asked = [child]
+        while any(each.exit is None for each in asked):
+            if not poll.poll(1000 * max(end - time.monotonic(), 0.0)):
+                break
+            self._take_report()
+            asked = self._running if child.exit == GONE else [child]
+
     def _end(self) -> None:
         """Have all children ended, their groups with them, and the folder emptied."""
         if self.clean is not None:
             return
+        self._ending = True
         try:
             self._link.sendall(KILL)
         except OSError as error:
@@ -159,7 +180,7 @@ class Children:
         number, value = REPORT.unpack(report)
         if number == DONE:
             self.clean = bool(value)
-        else:
+        elif not (self._ending and value == -signal.SIGKILL):  # then it is our doing
             self._running[number].exit = value
 
     def _cpu_s(self) -> float:

@@ -103,18 +103,18 @@ def _holds(symbol: str, test: Split, actual: Any, strict: bool) -> bool:
             distance, bound = abs(first - second), test.options["bound"]
             return bool(distance <= bound if test.options["closed"] else distance < bound)
         return bool(_ORDER[symbol](first, second))
-    except (TypeError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Incomparable(str(error)) from error
 
 
 def equal(left: Any, right: Any, strict: bool) -> bool:
     """Whether two trees stand for equal values."""
-    wanted = _key_if_any(left, strict)
-    return wanted is not None and wanted == _key_if_any(right, strict)
+    wanted = key_if_any(left, strict)
+    return wanted is not None and wanted == key_if_any(right, strict)
 
 
-def _key_if_any(tree: Any, strict: bool) -> str | None:
-    """Its key; None if it holds a value that equals nothing."""
+def key_if_any(tree: Any, strict: bool) -> str | None:
+    """The key of a tree; None if it holds a value that equals nothing."""
     try:
         return key(tree, strict)
     except _Unequal:
@@ -207,10 +207,10 @@ def _contains(container: Any, item: Any, strict: bool) -> bool:
     elif tag not in _CONTAINERS:
         what = f"{items[1]} cannot be looked into" if tag == "o" else "the value is no container"
         raise Incomparable(what)
-    wanted = _key_if_any(item, strict)
+    wanted = key_if_any(item, strict)
     if wanted is None:
         return False
-    return any(_key_if_any(other, strict) == wanted for other in _members(tag, items))
+    return any(key_if_any(other, strict) == wanted for other in _members(tag, items))
 
 
 def _contains_bytes(container: bytes, item: Any) -> bool:

@@ -28,11 +28,18 @@ class Crew:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._ended = False
 
     def submit(self, job: Job) -> None:
-        """Have a job done; it must not raise."""
-        self._jobs.put(job)
+        """Have a job done; it must not raise.
+
+        Raises:
+            RuntimeError: `end` was called.
+        """
         with self._lock:
+            if self._ended:
+                raise RuntimeError("closed: no further job is taken")
+            self._jobs.put(job)
             if len(self._threads) < self._size:
                 name = f"{self._name}-{len(self._threads)}"
                 thread = threading.Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
@@ -41,7 +48,9 @@ class Crew:
 
     def end(self) -> None:
         """Let the threads end when what is queued is done; waits for nothing."""
-        self._jobs.put(None)
+        with self._lock:
+            self._ended = True
+            self._jobs.put(None)
 
     def join(self) -> None:
         """Wait until the threads have ended; `end` first."""

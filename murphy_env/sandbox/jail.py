@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 
-SCRATCH = "/box"
+SCRATCH = "/murphy/scratch"
 SERVER = "/murphy/inside"
 """Where `inside` lies in the jail."""
 MAX_SCRATCH_BYTES = 64 << 20
@@ -25,8 +25,10 @@ _LOCKED = (0, 8)
 
 def why_not() -> str | None:
     """Why there can be no jail here, as far as can be said without starting one."""
-    if version() is None:
+    if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
+    if version() is None:
+        return "`bwrap --version` tells no version"
     return None
 
 
@@ -54,7 +56,7 @@ def command(python: str, inside: str, readable: Sequence[str]) -> list[str]:
 
 @cache
 def version() -> tuple[int, ...] | None:
-    """Of bubblewrap, as in (0, 8); None where it is not installed."""
+    """Of bubblewrap, as in (0, 8); None where it is not installed, or does not tell."""
     program = shutil.which("bwrap")
     if program is None:
         return None

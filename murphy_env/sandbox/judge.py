@@ -192,9 +192,11 @@ def _not_run_text(limits: Limits) -> str:
     return f"not run: the tests before it used up the {limits.total_wall_s:g} s of the execution"
 
 
-def _death_text(code: Any) -> str:
+def _death_text(code: int | None) -> str:
+    if code is None:
+        return "the process closed, or filled, the channel that its answers come on"
     how = f"exit code {code}"
-    if isinstance(code, int) and code < 0:
+    if code < 0:
         try:
             how = signal.Signals(-code).name
         except ValueError:

@@ -119,15 +119,15 @@ class Sandbox:
                 f"{type(code).__name__}"
             )
         key = task.digest, code
-        known = self._known(key)
+        with self._lock:
+            known = self._known(key)
         if known is not None:
             return known
         request = make_request(task, code)
         with self._lock:
-            if key in self._running:  # another thread was faster
-                self._counts["memo_hits"] += 1
-                return self._running[key]
-            self._check_open()
+            known = self._known(key)  # another thread may have been faster
+            if known is not None:
+                return known
             future: Future[Execution] = Future()
             future.set_running_or_notify_cancel()  # it may be shared; nobody may cancel it
             self._crew.submit(partial(self._fulfil, key, task, request, future))
@@ -152,18 +152,17 @@ class Sandbox:
         self.close()
 
     def _known(self, key: tuple[str, str]) -> Future[Execution] | None:
-        with self._lock:
-            self._check_open()
-            if key in self._memo:
-                self._memo.move_to_end(key)
-                done: Future[Execution] = Future()
-                done.set_result(self._memo[key])
-            elif key in self._running:
-                done = self._running[key]
-            else:
-                return None
-            self._counts["memo_hits"] += 1
-            return done
+        self._check_open()
+        if key in self._memo:
+            self._memo.move_to_end(key)
+            done: Future[Execution] = Future()
+            done.set_result(self._memo[key])
+        elif key in self._running:
+            done = self._running[key]
+        else:
+            return None
+        self._counts["memo_hits"] += 1
+        return done
 
     def _check_open(self) -> None:
         if self.closed:

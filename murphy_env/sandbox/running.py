@@ -34,7 +34,7 @@ class End(NamedTuple):
     frame: bytes = b""
     output: bytes = b""
     exit: int | None = None
-    """Of "died": the exit code, or minus the signal."""
+    """Of "died": the exit code, or minus the signal; None if it lives on without its channel."""
     dropped: int = 0
     """Bytes of output that were thrown away."""
 

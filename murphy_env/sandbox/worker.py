@@ -47,15 +47,15 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._group: Group | None = None
         try:
+            self._link, theirs = socket.socketpair()  # closes itself, should the next line raise
             self._folder = tempfile.mkdtemp(prefix="murphy-")
-            self._link, theirs = socket.socketpair()
         except OSError as error:
             raise WorkerBroken(f"a worker did not start: {error}") from error
         _links.add(self._link)
         try:
             with theirs:
                 plan = self._start(level, theirs)
-            answer = self._ask(plan, START_S)[0]
+            answer = self._ask(plan, START_S)
             if "unavailable" in answer:
                 reason = answer["unavailable"]
                 raise SandboxUnavailableError(f"{level} does not hold here: {reason}")
@@ -121,7 +121,7 @@ class Worker:
         )
         return how.plan
 
-    def _ask(self, message: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], list[bytes]]:
+    def _ask(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
             wire.send(self._link, message)
             return wire.receive(self._link, timeout_s)

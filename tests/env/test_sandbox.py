@@ -4,6 +4,7 @@ import json
 import math
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -66,6 +67,24 @@ def test_a_death_costs_one_test(sandbox):
     execution = sandbox.run(task_of(*tests), code)
     assert statuses(execution) == ["passed", "killed", "passed"]
     assert execution.results[1].error == "the process ended before the test did (SIGSEGV)"
+
+
+@pytest.mark.parametrize("source", ["assert f(1) == 0", "for _ in range(1): assert f(1) == 0"])
+def test_a_program_that_gives_up_its_channel_is_put_no_second_time(sandbox, source):
+    code = """
+        import os, time
+        def f(x):
+            if x:
+                os.closerange(3, 9)
+                open("tries", "a").write("x")
+                time.sleep(0.5)
+            return 0
+    """
+    start = time.monotonic()
+    execution = sandbox.run(task_of("assert f(0) == 0", source), _dedent(code))
+    assert time.monotonic() - start < 2.0
+    assert statuses(execution) == ["passed", "killed"]
+    assert "closed, or filled, the channel" in execution.results[1].error
 
 
 def test_a_hang_at_top_level_is_paid_once(sandbox):

@@ -6,7 +6,8 @@ program calls a function that a test gave it.
 
     {"op": "call", "of": id, "args": [tree], "words": [[name, tree]]}, or another "op"
     {"value": tree, "after": [[index, tree], ...]}    "after": arguments that the call has changed
-    {"raised": {"type": name, "args": tree, "text": traceback, "class": id or null}}
+    {"argument": index, "after": ...}                 the value is one of the arguments
+    {"raised": ...}                                   what `described` tells of an exception
 
 What is no data stays with its owner, who gives it a number: ["h", "mine", number, kind, ...]. The
 other side makes a stand-in of that, and when it comes home it is ["h", "yours", number].

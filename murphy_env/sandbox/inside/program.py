@@ -24,7 +24,7 @@ class Program:
     Args:
         request: "prelude", "code" and "setup" are sources; "tests" a list of dicts with "kind" and
             what that kind needs: "setup" and "expression" (value), "source" (assert), "source" and
-            "name" (function, unittest), nothing (stdio). "binds" says of a value or assert test
+            "name" (function, unittest), "stdin" (stdio), nothing (serve). "binds" says of a test
             whether it binds a name.
     """
 

@@ -47,7 +47,7 @@ that come with them are left out, they would add a tenth."""
 def main() -> None:
     """Serve the socket on descriptor 0 until the trusted side closes it."""
     link = socket.socket(fileno=_moved_up(0))
-    plan, _ = wire.receive(link)
+    plan = wire.receive(link)
     try:
         try:
             confinement = _ready(plan)
@@ -62,7 +62,7 @@ def main() -> None:
         folder.remove(plan["scratch"])
 
 
-_fork = ctypes.PyDLL(None).fork
+_fork = ctypes.PyDLL(None, use_errno=True).fork
 """The C library's. Python's own calls what modules registered for forks of programs with threads,
 and new seeds for `random`: a tenth of what an execution costs. The fork server has one thread, and
 its children seed anew."""
@@ -105,18 +105,22 @@ class _Server:
 
     def _fork(self, descriptors: list[int]) -> None:
         parent = os.getpid()
-        pid = _fork()
+        pid: int = _fork()
+        if pid < 0:
+            self._link.sendall(REPORT.pack(self._num_children, ctypes.get_errno()))
         if pid == 0:
             with contextlib.suppress(BaseException):
                 child.main(descriptors, parent, self._scratch, self._confinement)
             os._exit(1)
         for fd in descriptors:
             os.close(fd)
+        self._num_children += 1
+        if pid < 0:
+            return
         handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -pid
         if handle >= 0:
             self._poll.register(handle, select.POLLIN)
-        self._running[handle] = pid, self._num_children
-        self._num_children += 1
+        self._running[handle] = pid, self._num_children - 1
 
     def _report_end(self, handle: int) -> None:
         pid, number = self._running.pop(handle)

@@ -63,7 +63,7 @@ class Packer:
         self._room = MAX_ITEMS
 
     def pack(self, value: Any, depth: int = MAX_DEPTH) -> Any:
-        """The tree of a value; of one too deep or too large, or of no kind that travels, an "o"."""
+        """The tree of a value; an "o" stands for what is too deep, one too many or no data."""
         self._room -= 1
         if self._room < 0 or depth < 0:
             return ["o", type_name(value), f"<{type_name(value)}, too large or too deep to travel>"]

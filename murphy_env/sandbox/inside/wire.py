@@ -1,7 +1,6 @@
-"""Messages between the trusted side and the fork server: a JSON header and opaque byte strings.
+"""Messages of the trusted side, the fork server and its children, and the names of their parts.
 
-On the wire: u32 length of the header, the header, the byte strings. The header's "sizes" holds
-their lengths. The fork server passes what a program wrote on as such strings, never parsed.
+The first message to the fork server and its answer are JSON after its length, u32.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Sequence
 from typing import Any
 
 MAX_MESSAGE_BYTES = 256 << 20
@@ -31,22 +29,20 @@ class Closed(Exception):  # noqa: N818 - the ordinary end of a conversation, not
     """The other side is gone, or did not answer in time, or does not speak this format."""
 
 
-def send(link: socket.socket, header: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+def send(link: socket.socket, message: dict[str, Any]) -> None:
     """Write one message.
 
     Raises:
         Closed: the other side is gone.
     """
-    head = json.dumps({**header, "sizes": [len(blob) for blob in blobs]}).encode()
+    data = json.dumps(message).encode()
     try:
-        link.sendall(b"".join((_LENGTH.pack(len(head)), head, *blobs)))
+        link.sendall(_LENGTH.pack(len(data)) + data)
     except OSError as error:
         raise Closed(f"could not write: {error.strerror or error}") from error
 
 
-def receive(
-    link: socket.socket, timeout_s: float | None = None
-) -> tuple[dict[str, Any], list[bytes]]:
+def receive(link: socket.socket, timeout_s: float | None = None) -> dict[str, Any]:
     """Read one message, waiting `timeout_s` seconds for the whole of it.
 
     Raises:
@@ -55,13 +51,12 @@ def receive(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size, deadline))
     try:
-        header = json.loads(_exactly(link, length, deadline))
-        sizes = [int(size) for size in header.pop("sizes")]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Closed("the header is not as agreed") from error
-    if min(sizes, default=0) < 0 or sum(sizes) > MAX_MESSAGE_BYTES:
-        raise Closed(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
-    return header, [_exactly(link, size, deadline) for size in sizes]
+        message = json.loads(_exactly(link, length, deadline))
+    except (ValueError, RecursionError) as error:
+        raise Closed("the message is not as agreed") from error
+    if not isinstance(message, dict):
+        raise Closed("the message is not as agreed")
+    return message
 
 
 def _exactly(link: socket.socket, size: int, deadline: float | None) -> bytes:

@@ -62,7 +62,7 @@ def _executed(code: str, scratch: str, content: dict[str, Any]) -> tuple[Any, st
     while True:
         with _server(code, scratch) as link:
             wire.send(link, _plan(scratch, rules))
-            answer, _ = wire.receive(link, START_S)
+            answer = wire.receive(link, START_S)
             if "unavailable" not in answer:
                 return execute(link, content["request"])[0], unconfined
         if rules is None:
