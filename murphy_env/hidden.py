@@ -1,7 +1,8 @@
 """Withholds a share of a task's tests from feedback, so that printing what was shown is no use.
 
-Tests that share one source do so no longer: a visible one loses the functions of the hidden ones.
-What stands outside of all tests (helpers, tables of values) counts as visible.
+Tests that share one source do so no longer: a visible one loses the functions of the hidden ones,
+where nothing else refers to them. What stands outside of all tests (helpers, tables of values)
+counts as visible.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 from murphy_env.types import Task, UnitTest
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def withhold(task: Task, share: float) -> Task:
@@ -58,14 +60,37 @@ def _apart(task: Task) -> Task:
 
 
 def _without(source: str, names: set[str]) -> str:
-    """The source of tests without some functions, or methods as `Class.method`, or comments."""
+    """The source of tests without some functions, or methods as `Class.method`; other lines stay.
+
+    It stays whole if something in it refers to them, or if they are no plain functions: what is
+    left could mean something else.
+    """
     tree = ast.parse(source)
-    tree.body = [n for n in tree.body if not (isinstance(n, _FUNCTIONS) and n.name in names)]
-    for case in tree.body:
-        if isinstance(case, ast.ClassDef):
-            case.body = [
-                n
-                for n in case.body
-                if not (isinstance(n, _FUNCTIONS) and f"{case.name}.{n.name}" in names)
-            ] or [ast.Pass()]
-    return ast.unparse(tree)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    found = [(node.name, node) for node in tree.body if isinstance(node, _FUNCTIONS)]
+    for case in classes:
+        found += [(f"{case.name}.{n.name}", n) for n in case.body if isinstance(n, _FUNCTIONS)]
+    cut = [node for name, node in found if name in names]
+    if {name for name, _ in found} < names or _are_used(tree, cut, classes):
+        return source
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for node in cut:
+        first = min(decorator.lineno for decorator in (node, *node.decorator_list)) - 1
+        blank = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
+        last = node.end_lineno or node.lineno
+        lines[first:last] = [f"{blank}pass"] + [""] * (last - first - 1)
+    return "\n".join(lines)
+
+
+def _are_used(tree: ast.Module, cut: list[_Function], classes: list[ast.ClassDef]) -> bool:
+    """Whether anything but the functions themselves mentions them, or inherits them."""
+    inside = {id(part) for node in cut for part in ast.walk(node)}
+    owners = {case.name for case in classes if any(node in case.body for node in cut)}
+    wanted = owners | {node.name for node in cut}
+    told = (node for node in ast.walk(tree) if id(node) not in inside)
+    return any(
+        (isinstance(node, ast.Name) and node.id in wanted)
+        or (isinstance(node, ast.Attribute) and node.attr in wanted)
+        or (isinstance(node, ast.Constant) and node.value in wanted)
+        for node in told
+    )

@@ -46,17 +46,24 @@ class Children:
         self._poll = select.poll()
         self._poll.register(link.fileno(), select.POLLIN)
 
-    def fork(self, request: dict[str, Any], peer: socket.socket | None = None) -> Running:
+    def fork(
+        self,
+        request: dict[str, Any],
+        peer: socket.socket | None = None,
+        stdout_bytes: int | None = None,
+    ) -> Running:
         """A new child, which has given up its powers.
 
         Args:
             request: what it is to do.
             peer: its end of a conversation with another one.
+            stdout_bytes: how much of its output is kept, if not what the limits say.
 
         Raises:
             Broken: it could not be prepared, or the fork server is gone.
         """
-        child = Running(self._link, request, self._limits["stdout_bytes"], CONFINE_S, peer)
+        kept = self._limits["stdout_bytes"] if stdout_bytes is None else stdout_bytes
+        child = Running(self._link, request, kept, CONFINE_S, peer)
         self._running.append(child)
         self._poll.register(child.output, select.POLLIN)
         how = self._wait(child, time.monotonic() + CONFINE_S, self._cpu_s() + CONFINE_S)

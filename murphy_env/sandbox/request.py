@@ -23,16 +23,12 @@ def make_request(task: Task, code: str) -> dict[str, Any]:
             f"task {task.task_id!r} has Limits(memory_bytes={task.limits.memory_bytes}); the "
             f"interpreter itself takes a part of it, so give at least {LEAST_MEMORY_BYTES}"
         )
-    limits = dataclasses.asdict(task.limits)
-    # Room for any output that could still be right, rounded so as not to tell its length.
-    longest = max((len((test.stdout or "").encode()) for test in task.tests), default=0)
-    limits["stdout_bytes"] = max(limits["stdout_bytes"], 2 << longest.bit_length())
     return {
         "prelude": task.prelude,
         "code": code,
         "setup": task.setup,
         "entry_point": task.entry_point,
-        "limits": limits,
+        "limits": dataclasses.asdict(task.limits),
         "tests": [{**_sent(task, test), "hidden": not test.visible} for test in task.tests],
     }
 
@@ -47,7 +43,10 @@ def is_strong(task: Task, test: UnitTest) -> bool:
 
 def _sent(task: Task, test: UnitTest) -> dict[str, Any]:
     if test.kind == "stdio":
-        return {"kind": "stdio", "stdin": test.stdin or ""}
+        # Room for any output that could still be right, rounded so as not to tell its length.
+        room = 2 << len((test.stdout or "").encode()).bit_length()
+        room = max(room, task.limits.stdout_bytes)
+        return {"kind": "stdio", "stdin": test.stdin or "", "stdout_bytes": room}
     try:
         halves = split_of(task, test)
         bound = {"binds": binds(test.source)}

@@ -109,7 +109,8 @@ def _script(
     children: Children, request: dict[str, Any], tests: Tests, deadline: float
 ) -> tuple[list[End], bool]:
     """The end of the one test; what it asks for is that the program is loaded."""
-    child = children.fork({**request, "role": "program", "tests": tests})
+    script = {**request, "role": "program", "tests": tests}
+    child = children.fork(script, stdout_bytes=tests[0]["stdout_bytes"])
     return _ends(children, child, 1, deadline), True
 
 

@@ -209,6 +209,28 @@ def test_wrong_programs_fail(name, sandbox):
     assert not execution.infra_error
 
 
+def test_a_loop_of_the_test_is_not_ended_by_the_program(sandbox):
+    source = """
+        import asyncio
+        class Answers:
+            def __aiter__(self): return self
+            async def __anext__(self): return f(1)
+        async def check():
+            async for answer in Answers():
+                assert answer == 2
+                return
+        asyncio.run(check())
+    """
+    quiet = "def f(x): raise StopAsyncIteration"
+    assert put(sandbox, quiet, textwrap.dedent(source)).reward == 0.0
+    assert put(sandbox, "def f(x): return 2", textwrap.dedent(source)).reward == 1.0
+
+
+def test_the_program_can_be_imported_as_a_module(sandbox):
+    source = "import solution as s\nfor i in range(3):\n    assert s.f(i) == i + 1"
+    assert put(sandbox, "def f(x): return x + 1", source).reward == 1.0
+
+
 def test_what_the_program_gets_of_the_tests_is_nothing(sandbox):
     spy = """
         import gc, sys
@@ -285,6 +307,10 @@ def test_the_tasks_own_helpers_win_over_the_programs(sandbox):
         ("from solution import f\nassert f(3) == sum([9])", (), None, False),
         ("import math\ndef test():\n    assert math.isclose(f(3), len([9]))", (), "f", False),
         ("assert Stack().push(3).top() == 3", (), "Stack", True),
+        ("assert ok(3)", ("", "def ok(x): return same(f(x), 9)"), "f", True),
+        ("assert check(f(3), 9)", ("", "check = same"), "f", True),
+        ("assert ok(3)", ("", "def ok(x): return f(x) == 9"), "f", False),
+        ("class S:\n    def __getitem__(self, i): return f(i)\nfor v in S(): 1 / 0", (), "f", True),
         ("assert [f(x) for x in (1, 2)] == [y for y in (1, 2)]", (), "f", False),
     ],
 )

@@ -165,11 +165,23 @@ def test_folders_of_any_depth_are_removed(depth, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["empty", "full/empty"])
+def test_a_folder_that_takes_too_long_is_given_up(what, tmp_path, monkeypatch):
+    (tmp_path / what).mkdir(parents=True)
     (tmp_path / "file").touch()
     monkeypatch.setattr(folder, "EMPTY_S", -1.0)
     assert not folder.empty(str(tmp_path))
+    assert not folder.remove(str(tmp_path))
+    assert len(os.listdir(tmp_path)) == 2
     monkeypatch.undo()
+    assert folder.empty(str(tmp_path))
+
+
+def test_many_empty_folders_are_removed_in_time(tmp_path):
+    for number in range(5000):
+        (tmp_path / str(number)).mkdir()
+    assert not folder.empty(str(tmp_path), time.monotonic() + 0.01)
+    assert len(os.listdir(tmp_path)) > 1000
     assert folder.empty(str(tmp_path))
 
 
@@ -178,7 +190,13 @@ def test_the_room_for_output_does_not_tell_how_long_the_expected_one_is():
         make_request(Task("t", "", [UnitTest("", kind="stdio", stdin="", stdout="x" * n)]), "")
         for n in (1 << 20, (1 << 21) - 1)
     ]
-    assert rooms[0]["limits"]["stdout_bytes"] == rooms[1]["limits"]["stdout_bytes"] >= 1 << 21
+    kept = [room["tests"][0]["stdout_bytes"] for room in rooms]
+    assert kept[0] == kept[1] >= 1 << 21
+
+
+def test_the_room_for_output_of_one_test_tells_nothing_of_another():
+    task = Task("t", "", [UnitTest("", kind="stdio", stdout="x" * n) for n in (9, 1 << 20)])
+    assert make_request(task, "")["tests"][0]["stdout_bytes"] == task.limits.stdout_bytes
 
 
 def run_script(script, **settings):

@@ -80,10 +80,10 @@ class Examiner:
     def _wanted(self, own: dict[str, Any]) -> list[str]:
         """Names that the tests mention and that can only be the program's."""
         request = self._request
-        mentioned: set[str] = set()
+        entry = request["entry_point"]
+        mentioned = {entry} if entry else set()
         for source in (request["setup"], *(test["source"] for test in request["tests"])):
             mentioned |= names.read(source) | names.imported(source)
-        entry = request["entry_point"]
         return sorted(
             name
             for name in mentioned

@@ -12,18 +12,18 @@ import stat
 import time
 
 EMPTY_S = 5.0
-"""A folder that takes longer to empty is given up."""
+"""A folder that takes longer to empty is given up, whatever is in it."""
 
 TRIES = 5
 WAIT_S = 0.02
 
 
-def empty(folder: str) -> bool:
+def empty(folder: str, deadline: float | None = None) -> bool:
     """Remove all that a program left in its folder; whether nothing is left, and that in time.
 
     Never raises.
     """
-    deadline = time.monotonic() + EMPTY_S
+    deadline = time.monotonic() + EMPTY_S if deadline is None else deadline
     try:
         os.chmod(folder, stat.S_IRWXU)
         with os.scandir(folder) as entries:
@@ -39,8 +39,9 @@ def empty(folder: str) -> bool:
 
 def remove(folder: str) -> bool:
     """Remove the folder itself as well; whether it is gone. Never raises."""
+    deadline = time.monotonic() + EMPTY_S
     for _ in range(TRIES):
-        empty(folder)
+        empty(folder, deadline)
         with contextlib.suppress(OSError):
             os.rmdir(folder)
         if not os.path.lexists(folder):
@@ -51,14 +52,19 @@ def remove(folder: str) -> bool:
 
 def _lifted(path: str, top: str, number: int, deadline: float) -> tuple[list[str], int]:
     """Remove one folder; the folders that were in it, moved to the top, and the next free name."""
+    lifted: list[str] = []
+    _check(deadline)
+    with contextlib.suppress(OSError):  # most are empty
+        os.rmdir(path)
+        return lifted, number
     os.chmod(path, stat.S_IRWXU)  # without these rights nothing in it can be moved
-    lifted = []
     with os.scandir(path) as entries:
         for entry in entries:
             if not _unlinked(entry, deadline):
                 os.chmod(entry.path, stat.S_IRWXU)
                 while os.path.lexists(target := os.path.join(top, f".lifted-{number}")):
                     number += 1
+                    _check(deadline)
                 os.rename(entry.path, target)
                 lifted.append(target)
     os.rmdir(path)
@@ -67,9 +73,13 @@ def _lifted(path: str, top: str, number: int, deadline: float) -> tuple[list[str
 
 def _unlinked(entry: os.DirEntry[str], deadline: float) -> bool:
     """Whether it was no folder, and so is gone."""
-    if time.monotonic() > deadline:
-        raise TimeoutError(f"{EMPTY_S:g} s were not enough")  # an OSError
+    _check(deadline)
     if entry.is_dir(follow_symlinks=False):
         return False
     os.unlink(entry.path)
     return True
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"{EMPTY_S:g} s were not enough")  # an OSError

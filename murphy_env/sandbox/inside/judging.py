@@ -144,9 +144,10 @@ class Judging(Peer):
             _become(args[index], self.unpack(tree))
         if "raised" in answer:
             error = self._raised(answer["raised"])
-            if isinstance(error, StopIteration) and request.get("name") != "__next__":
+            ends = isinstance(error, StopIteration | StopAsyncIteration)
+            if ends and request.get("name") not in ("__next__", "__anext__"):
                 # It would end the loop of the test that called, and what is left of it pass.
-                raise RuntimeError("the program raised StopIteration") from error
+                raise RuntimeError(f"the program raised {type(error).__name__}") from error
             raise error from None
         if "argument" in answer:
             return args[answer["argument"]]
