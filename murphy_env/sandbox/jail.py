@@ -40,11 +40,7 @@ def command(python: str, inside: str, readable: Sequence[str]) -> list[str]:
         inside: folder of the fork server's code.
         readable: files and folders that are seen in the jail, under the same names.
     """
-    # `--new-session` is the worker's own doing; `--die-with-parent` would mean the thread.
-    options = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--as-pid-1"]
-    options += ["--hostname", "box", "--dev", "/dev", "--proc", "/proc"]
-    if (version() or _LOCKED) >= _LOCKED:
-        options.append("--disable-userns")
+    options = [*isolation(), "--hostname", "box", "--dev", "/dev", "--proc", "/proc"]
     for path in dict.fromkeys([python, *readable]):
         if os.path.exists(path) and not path.startswith("/dev/"):
             options += ["--ro-bind", path, path]
@@ -52,6 +48,13 @@ def command(python: str, inside: str, readable: Sequence[str]) -> list[str]:
     options += ["--size", str(MAX_SCRATCH_BYTES), "--tmpfs", SCRATCH, "--chdir", SCRATCH]
     options += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [shutil.which("bwrap") or "bwrap", *options, "--", python]
+
+
+def isolation() -> list[str]:
+    """Bubblewrap's options that take away; a worker's jail and the trial of `doctor` share them."""
+    # `--new-session` is the worker's own doing; `--die-with-parent` would mean the thread.
+    options = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--as-pid-1"]
+    return [*options, "--disable-userns"] if (version() or _LOCKED) >= _LOCKED else options
 
 
 @cache

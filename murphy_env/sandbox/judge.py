@@ -36,9 +36,9 @@ def judge(task: Task, level: str, ends: Sequence[End], scratch: str) -> Executio
         ends: what became of each.
         scratch: the folder that the program ran in, whose name is kept out of all texts.
     """
-    rooms = {visible: _Room(MAX_NODES) for visible in (True, False)}  # hidden ones take no room
+    budgets = {visible: _Budget(MAX_NODES) for visible in (True, False)}
     results = tuple(
-        _judge_test(_Case(task, test, end, scratch, rooms[test.visible]))
+        _judge_test(_Case(task, test, end, scratch, budgets[test.visible]))
         for test, end in zip(task.tests, ends, strict=True)
     )
     return Execution(results, level, trust_of(task))
@@ -59,7 +59,7 @@ class _Flooded(Exception):  # noqa: N818 - an answer, not a fault
     """The values of one execution are together more than is looked at."""
 
 
-class _Room:
+class _Budget:
     """How many nodes of values may still be looked at, in all tests of one execution."""
 
     def __init__(self, nodes: int) -> None:
@@ -74,8 +74,8 @@ class _Room:
 class _Case:
     """One test and what came back for it."""
 
-    def __init__(self, task: Task, test: UnitTest, end: End, scratch: str, room: _Room) -> None:
-        self.room = room
+    def __init__(self, task: Task, test: UnitTest, end: End, scratch: str, budget: _Budget) -> None:
+        self.budget = budget
         self.task, self.test, self.end, self.scratch = task, test, end, scratch
         self.halves: Split | None = split_of(task, test)
 
@@ -143,7 +143,7 @@ def _judge_value(case: _Case, halves: Split, frame: dict[str, Any]) -> UnitResul
     if "value" not in frame:
         raise Malformed("a frame without a value")
     value = frame["value"]
-    case.room.take(validate(value))
+    case.budget.take(validate(value))
     shown = clean(show(value), case.scratch)
     try:
         passed = holds(halves, value, case.task.compare)

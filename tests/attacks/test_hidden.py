@@ -17,10 +17,13 @@ from attacks.host import HOST
 from attacks.reward import REWARD
 from attacks.snoops import SNOOPS
 from murphy_env import CodeFeedbackEnv
+from murphy_env.sandbox import jail
 from murphy_env.types import Limits, Task, UnitTest
 
 pytestmark = pytest.mark.slow
 LEVELS = ["L1", "L2"]
+BEST = ["L2" if jail.why_not() is None else "L1"]
+"""One is enough for the whole corpus: which processes run what does not depend on the level."""
 
 
 @pytest.fixture
@@ -79,14 +82,14 @@ LITTLE = Limits(test_wall_s=0.5, test_cpu_s=0.2, total_wall_s=2.0, memory_bytes=
 
 
 @pytest.mark.parametrize("name", REWARD)
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", BEST)
 def test_an_attack_on_the_reward_tells_nothing_of_hidden_tests(env_of, level, name):
     env = env_of(level, mixed((False, True), LITTLE))
     assert not leaks(env, FIRST + REWARD[name].program, turns=1)
 
 
 @pytest.mark.parametrize("name", HOST)
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", BEST)
 def test_an_attack_on_the_host_tells_nothing_of_hidden_tests(env_of, world, level, name):
     env = env_of(level, mixed((False, True), LITTLE))
     assert not leaks(env, world.prelude + HOST[name].program + LAST, turns=1)

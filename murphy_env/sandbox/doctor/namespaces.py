@@ -51,8 +51,7 @@ def examine() -> dict[str, Any]:
 
 def _start() -> str | None:
     """Start a jail like a worker's, with all files in it; what bubblewrap said if it failed."""
-    options = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--as-pid-1"]
-    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    options = [*jail.isolation(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     command = [shutil.which("bwrap") or "bwrap", *options, "--", "/bin/sh", "-c", "exit 0"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)

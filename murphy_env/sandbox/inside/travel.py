@@ -60,12 +60,12 @@ class Packer:
 
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
-        self._room = MAX_ITEMS
+        self._left = MAX_ITEMS
 
     def pack(self, value: Any, depth: int = MAX_DEPTH) -> Any:
         """The tree of a value; an "o" stands for what is too deep, one too many or no data."""
-        self._room -= 1
-        if self._room < 0 or depth < 0:
+        self._left -= 1
+        if self._left < 0 or depth < 0:
             return ["o", type_name(value), f"<{type_name(value)}, too large or too deep to travel>"]
         if value is None or value is True or value is False:
             return value
