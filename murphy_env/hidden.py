@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import hashlib
+import re
 
+from murphy_env.extraction.facts import parse
 from murphy_env.types import Task, UnitTest
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -65,17 +67,19 @@ def _without(source: str, names: set[str]) -> str:
     It stays whole if something in it refers to them, or if they are no plain functions: what is
     left could mean something else.
     """
-    tree = ast.parse(source)
+    tree = parse(source)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     found = [(node.name, node) for node in tree.body if isinstance(node, _FUNCTIONS)]
     for case in classes:
         found += [(f"{case.name}.{n.name}", n) for n in case.body if isinstance(n, _FUNCTIONS)]
     cut = [node for name, node in found if name in names]
-    if {name for name, _ in found} < names or _are_used(tree, cut, classes):
+    if not names <= {name for name, _ in found} or _are_used(tree, cut, classes):
         return source
     lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for node in cut:
-        first = min(decorator.lineno for decorator in (node, *node.decorator_list)) - 1
+        first = min(part.lineno for part in (node, *node.decorator_list)) - 1
+        while node.decorator_list and not lines[first].lstrip().startswith("@"):
+            first -= 1
         blank = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
         last = node.end_lineno or node.lineno
         lines[first:last] = [f"{blank}pass"] + [""] * (last - first - 1)
@@ -83,14 +87,24 @@ def _without(source: str, names: set[str]) -> str:
 
 
 def _are_used(tree: ast.Module, cut: list[_Function], classes: list[ast.ClassDef]) -> bool:
-    """Whether anything but the functions themselves mentions them, or inherits them."""
-    inside = {id(part) for node in cut for part in ast.walk(node)}
+    """Whether anything but the functions themselves mentions them, inherits or registers them."""
     owners = {case.name for case in classes if any(node in case.body for node in cut)}
     wanted = owners | {node.name for node in cut}
-    told = (node for node in ast.walk(tree) if id(node) not in inside)
-    return any(
-        (isinstance(node, ast.Name) and node.id in wanted)
-        or (isinstance(node, ast.Attribute) and node.attr in wanted)
-        or (isinstance(node, ast.Constant) and node.value in wanted)
-        for node in told
+    inside = {id(part) for node in cut for part in ast.walk(node)}
+    rest = [node for node in ast.walk(tree) if id(node) not in inside]
+    own = {node.name for node in rest if isinstance(node, (*_FUNCTIONS, ast.ClassDef))}
+    around = [part for node in cut for part in (*node.decorator_list, node.args)]
+    run = [node for part in around for node in ast.walk(part)]  # when the function is made
+    return any(wanted & _mentioned(node) for node in rest) or any(
+        isinstance(node, ast.NamedExpr) or own & _mentioned(node) for node in run
     )
+
+
+def _mentioned(node: ast.AST) -> set[str]:
+    """Names in a node itself, in text too."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return {name}
+        case ast.Constant(value=str() as text):
+            return set(re.findall(r"\w+", text))
+    return set()

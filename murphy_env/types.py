@@ -59,7 +59,8 @@ class Limits:
     test_cpu_s: float = 4.0
     """Processor seconds of one test, which is what stops a loop."""
     total_wall_s: float = 30.0
-    """Clock seconds of the whole execution; tests that it leaves no time for are `not_run`."""
+    """Clock seconds of the whole execution; tests that it leaves no time for are `not_run`. What a
+    machine without a free processor takes away is given back, up to as much again."""
     memory_bytes: int = 1 << 30
     """Address space of the process that runs the program."""
     file_bytes: int = 16 << 20

@@ -33,5 +33,5 @@ def asks_a_judge(source: str, around: tuple[str, ...], entry_point: str | None) 
     reads = set[str]().union(*map(names.read, (*around[1:], source)))
     others = (reads - own | names.imported(source)) - {entry_point}
     is_class = any(name[:1].isupper() for name in (*others, entry_point or ""))
-    walks = "def __getitem__" in source
+    walks = any("__getitem__" in text for text in (*around, source))
     return is_class or walks or len(others) > (entry_point is None)

@@ -32,6 +32,9 @@ class Children:
     Args:
         link: to the fork server.
         limits: `murphy_env.types.Limits` as a dict; time counts for all children together.
+
+    Raises:
+        Broken: the link was closed.
     """
 
     def __init__(self, link: socket.socket, limits: dict[str, Any]) -> None:
@@ -43,6 +46,8 @@ class Children:
         self._limits = limits
         self._running: list[Running] = []
         self._ending = False
+        if link.fileno() < 0:
+            raise Broken("the worker was closed")
         self._poll = select.poll()
         self._poll.register(link.fileno(), select.POLLIN)
 
@@ -154,12 +159,13 @@ class Children:
             raise Broken("the worker was closed")
         poll = select.poll()
         poll.register(link, select.POLLIN)
-        asked = [child]
-        while any(each.exit is None for each in asked):
+        while child.exit is None or (child.exit == GONE and self._any_runs()):
             if not poll.poll(1000 * max(end - time.monotonic(), 0.0)):
                 break
             self._take_report()
-            asked = self._running if child.exit == GONE else [child]
+
+    def _any_runs(self) -> bool:
+        return any(child.exit is None for child in self._running)
 
     def _end(self) -> None:
         """Have all children ended, their groups with them, and the folder emptied."""

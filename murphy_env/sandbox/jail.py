@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 
 SCRATCH = "/murphy/scratch"
+"""It is cut from all that is shown, so no honest value should hold it."""
 SERVER = "/murphy/inside"
 """Where `inside` lies in the jail."""
 MAX_SCRATCH_BYTES = 64 << 20

@@ -216,7 +216,8 @@ class Sandbox:
 
 def _close(pool: Executor, crew: Crew) -> None:
     pool.close()
-    crew.end()
+    if pool.mine:  # a fork has none of the threads, and may have got a lock of theirs
+        crew.end()
 
 
 _shared: dict[tuple[int, str], Sandbox] = {}

@@ -4,12 +4,13 @@ Values that tests ask for, and tests that share the program's process, are got f
 order. Whole tests run in a child of their own, beside the program's: two for all of them. A `stdio`
 test has a child to itself. A test that hangs or ends a process costs itself: the next one starts in
 fresh ones, where the program is loaded again. Loading that hangs or ends the process is charged to
-every test that needs it and not tried again. Hidden tests come last, in processes of their own:
-what a program learns of them ends with these.
+every test that is put in the same way and needs it, and not tried again but as below. Hidden tests
+come last, in processes of their own: what a program learns of them ends with these.
 
 A test is put again if it may have had no fair chance: it ran out of clock time while its
 process waited for a processor, or that process was killed by SIGKILL, which a system does that has
-run out of memory; programs do it to themselves as rarely.
+run out of memory; programs do it to themselves as rarely. Time that was lost so is given back, once
+over: an execution can last twice its time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def execute(link: socket.socket, request: dict[str, Any]) -> tuple[list[End], bo
     Raises:
         Broken: the fork server is gone, or a child could not be prepared; no program is to blame.
     """
-    deadline = time.monotonic() + request["limits"]["total_wall_s"]
+    spare_s = request["limits"]["total_wall_s"]  # that the machine may take away
+    deadline = time.monotonic() + spare_s
     tests, clean = request["tests"], True
     ends = [End("not_run")] * len(tests)
     again: Counter[int] = Counter()  # how often a test had no fair chance and got another one
@@ -72,7 +74,9 @@ def execute(link: socket.socket, request: dict[str, Any]) -> tuple[list[End], bo
             if unfair and again[unfair[0]] < (1 if children.starved_s else MORE_TRIES):
                 again[unfair[0]] += 1
                 group = unfair + group
-                deadline += children.starved_s  # lost to the machine, not to the program
+                lost_s = min(children.starved_s, spare_s)
+                spare_s -= lost_s
+                deadline += lost_s
             elif not loaded:
                 unloaded[way] = done[0]
     return ends, clean
@@ -139,7 +143,8 @@ def _apart(
 
 def _blamed(end: End, program: Running, examiner: Running) -> End:
     """The end of a test; of one that found the program's process gone, that of this process."""
-    return end._replace(exit=program.exit) if examiner.exit == GONE else end
+    gone = end.how == "died" and examiner.exit == GONE
+    return end._replace(exit=program.exit) if gone else end
 
 
 def _ends(children: Children, child: Running, num_tests: int, deadline: float) -> list[End]:

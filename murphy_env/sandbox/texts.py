@@ -26,9 +26,8 @@ def shorten(text: str, length: int = MAX_VALUE) -> str:
 def clean(text: str, scratch: str = "") -> str:
     """Without control characters, object addresses, and the folders of this machine."""
     for folder in (scratch, *_FOLDERS):
-        if folder and folder in text:
-            whole = rf"(?<![\w.-]){re.escape(folder)}(/|(?![\w.-]))"
-            text = re.sub(whole, lambda found: "" if found[1] else ".", text)
+        if folder:
+            text = text.replace(folder + "/", "").replace(folder, ".")
     text = _ADDRESS.sub("at 0x…", text)
     return _CONTROL.sub("", text)
 

@@ -181,10 +181,28 @@ def test_a_hidden_method_is_cut_from_what_visible_tests_run():
         "import functools\n@functools.wraps(test_b)\ndef test_a(): pass",
         "def test_a(): globals()['test_b']()",
         "def test_a(): pass\ntest_b.__doc__ = ''",
+        "def test_a(): eval('test_b()')",
     ],
 )
 def test_a_hidden_function_that_others_use_stays(use):
     source = f"def test_b(): pass\n{use}\n"
+    tests = [UnitTest(source, f"test_{n}", kind="function", visible=n == "a") for n in "ab"]
+    assert [test.source for test in withhold(inc(tests=tests), 0.0).tests] == [source] * 2
+
+
+@pytest.mark.parametrize("at", ["@mark", "@(\n    mark\n)", "@mark(\n    1,\n)", "@ \\\nmark"])
+def test_a_hidden_function_goes_with_its_decorators(at):
+    head = "from marks import mark\ndef test_a(): pass\n"
+    source = f"{head}{at}\ndef test_b():\n    '''Two\nlines'''\n"
+    tests = [UnitTest(source, f"test_{n}", kind="function", visible=n == "a") for n in "ab"]
+    shown = withhold(inc(tests=tests), 0.0).tests[0].source
+    assert shown.split() == [*head.split(), "pass"]
+    assert shown.count("\n") == source.count("\n")
+
+
+@pytest.mark.parametrize("made", ["@kept\ndef test_b(): pass", "def test_b(x=(y := 5)): pass"])
+def test_a_hidden_function_whose_making_does_something_stays(made):
+    source = f"found = []\ndef kept(f): found.append(f)\n{made}\ndef test_a(): print(found)\n"
     tests = [UnitTest(source, f"test_{n}", kind="function", visible=n == "a") for n in "ab"]
     assert [test.source for test in withhold(inc(tests=tests), 0.0).tests] == [source] * 2
 
