@@ -7,7 +7,7 @@ is the kernel's word on time used, the fork server's on processes ended, and SIG
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import socket
 import struct
@@ -95,7 +95,7 @@ class Running:
         ours.settimeout(timeout_s)
         if _PASS_CREDENTIALS is not None:
             ours.setsockopt(socket.SOL_SOCKET, _PASS_CREDENTIALS, 1)
-        data = json.dumps(request).encode()
+        data = marshal.dumps(request)
         with contextlib.suppress(OSError):  # its end is reported on the link
             ours.sendall(FRAME_LENGTH.pack(len(data)) + data)
         ours.setblocking(False)

@@ -1,6 +1,7 @@
 """The child process that runs one program: gives up its powers, then answers the trusted side.
 
-On descriptor 3 comes the request (`wire`); the answer to it is an empty frame, once all powers are
+On descriptor 3 comes the request, marshalled (JSON's reader touches, and so copies, more memory of
+the fork server than all of what is read); the answer to it is an empty frame, once all powers are
 given up. Then the trusted side writes one byte for each step (loading, each test), and the child
 answers with a frame, u32 length and JSON. What the program prints goes to descriptor 1. A `stdio`
 test has a child to itself and no loading: the script is all that happens in it.
@@ -13,6 +14,7 @@ import fcntl
 import gc
 import io
 import json
+import marshal
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -81,7 +83,7 @@ def _steps(request: dict[str, Any], tests: list[dict[str, Any]]) -> Iterator[Ste
 def _read(channel: int) -> dict[str, Any]:
     """The request: as for `Program`, and "limits"; a `stdio` test stands alone in it."""
     (length,) = FRAME_LENGTH.unpack(_exactly(channel, FRAME_LENGTH.size))
-    request: dict[str, Any] = json.loads(_exactly(channel, length))
+    request: dict[str, Any] = marshal.loads(_exactly(channel, length))
     return request
 
 

@@ -22,6 +22,7 @@ MAX_THREADS = 512
 """Of a jail; elsewhere the limit would count all that the user runs. It does not bind root."""
 
 _SAME_FOR_ALL = ("CORE", 0), ("NOFILE", 256), ("MEMLOCK", 0), ("MSGQUEUE", 0)
+"""Set in the fork server already; its children inherit them."""
 
 HIGH_FD = 64
 """Descriptors of the fork server lie from here on, so that a child's own 0-4 never clobber them."""
@@ -46,10 +47,14 @@ class Confinement:
         self._filter = bytearray.fromhex(plan["filter"]) if plan["filter"] else None
         self._pid_at = plan["pid_at"]
         self._ruleset = -1
-        self._limits = {"NPROC": MAX_THREADS} if plan["alone"] else {}
+        for name, value in _SAME_FOR_ALL:
+            _limit(name, value)
+        self._own = {"NPROC": MAX_THREADS} if plan["alone"] else {}
+        self._hard = {name: _hard(name) for name in ("AS", "FSIZE", "CPU", *self._own)}
         if sys.platform == "linux":
             self._call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
             self._call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
+            self._die = _prepared("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if self._filter is not None:
             self._ruleset = self._landlock(plan["read"], plan["write"])
             self._prepare(self._filter)
@@ -69,7 +74,7 @@ class Confinement:
         In a jail the first process takes all others with it.
         """
         if sys.platform == "linux" and parent != 1:
-            self._call("prctl", _SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self._die()
         if os.getppid() != parent:
             os._exit(1)
 
@@ -90,19 +95,14 @@ class Confinement:
 
     def limit_resources(self, limits: dict[str, Any], num_tests: int) -> None:
         """Hard rlimits; the processor limit is a backstop behind the trusted side's own clock."""
-        seconds = math.ceil(limits["test_cpu_s"] * (num_tests + 1)) + 5
-        for name, value in (
-            ("AS", int(limits["memory_bytes"])),
-            ("FSIZE", int(limits["file_bytes"])),
-            ("CPU", seconds),
-            *_SAME_FOR_ALL,
-            *self._limits.items(),
-        ):
-            kind = getattr(resource, f"RLIMIT_{name}", None)
-            if kind is not None:
-                hard = resource.getrlimit(kind)[1]
-                value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-                resource.setrlimit(kind, (value, value))
+        wanted = {
+            "AS": limits["memory_bytes"],
+            "FSIZE": limits["file_bytes"],
+            "CPU": math.ceil(limits["test_cpu_s"] * (num_tests + 1)) + 5,
+            **self._own,
+        }
+        for name, value in wanted.items():
+            _limit(name, value, self._hard[name])
 
     def _landlock(self, read: list[str], write: list[str]) -> int:
         abi = self._libc.syscall(_CREATE_RULESET, None, 0, 1)
@@ -155,3 +155,17 @@ def _prepared(name: str, *arguments: int | bytes) -> Callable[[], None]:
             raise OSError(number, f"{name}: {os.strerror(number)}")
 
     return call
+
+
+def _limit(name: str, value: int, hard: int | None = None) -> None:
+    """Set a hard rlimit, where this system has it, as low as it is already or lower."""
+    kind = getattr(resource, f"RLIMIT_{name}", None)
+    if kind is not None:
+        hard = _hard(name) if hard is None else hard
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def _hard(name: str) -> int:
+    kind = getattr(resource, f"RLIMIT_{name}", None)
+    return resource.RLIM_INFINITY if kind is None else resource.getrlimit(kind)[1]

@@ -96,7 +96,11 @@ class Program:
 
 
 def _compiled(source: str, name: str, mode: str = "exec") -> CodeType:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Compiled, whatever a program made of warnings; nobody sees where they are printed to."""
+    try:
         code: CodeType = compile(source, name, mode, dont_inherit=True)
+    except Exception:  # most raise nothing, and pay for no filter
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code = compile(source, name, mode, dont_inherit=True)
     return code
