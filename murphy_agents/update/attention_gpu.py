@@ -26,6 +26,7 @@ from murphy_agents.update.trie import Ints, Trie
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 128
+_HALF = (torch.bfloat16, torch.float16)
 BUCKET = 1024
 """Rows are filled up to a multiple of it, so that few lengths are compiled."""
 
@@ -74,7 +75,7 @@ def varlen(
     """As `flex`."""
     from torch.nn.attention.varlen import varlen_attn
 
-    if _half(query).dtype not in (torch.bfloat16, torch.float16):
+    if _half(query).dtype not in _HALF:
         raise ValueError(
             f"attention way 'varlen' is for half precision, not {query.dtype}; set bf16, or the "
             "way 'flex'"
