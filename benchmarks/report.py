@@ -68,13 +68,17 @@ def publish(settings, found, file):
 
 def write(file, content):
     """Write figures to `file`, with the machine and the commit that they hold for."""
-    about = {
+    file.write_text(json.dumps(about() | content, indent=2) + "\n")
+
+
+def about():
+    """The machine and the commit that figures hold for."""
+    return {
         "device": f"{platform.platform()}, {psutil.cpu_count()} processors",
         "python": platform.python_version(),
         "commit": _git("rev-parse", "HEAD"),
         "changed since": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
-    file.write_text(json.dumps(about | content, indent=2) + "\n")
 
 
 def _git(*words):

@@ -1,10 +1,10 @@
 """How many positions each layout runs the model on, and how many pairs attend: counted, not timed.
 
-    padded     as TRL: all prompts as wide as the longest, all completions too, every row of a
-               generation batch (here a problem's tree) at that width
-    unpadded   each sequence by itself
-    trie       each distinct prefix once, the whole problem in one row
-    trained    the completion tokens, which any layout must at least run
+padded     as TRL: all prompts as wide as the longest, all completions too, every row of a
+           generation batch (here a problem's tree) at that width
+unpadded   each sequence by itself
+trie       each distinct prefix once, the whole problem in one row
+trained    the completion tokens, which any layout must at least run
 """
 
 from dataclasses import asdict, dataclass
@@ -66,8 +66,7 @@ def count(samples, budgets=()):
         sum(len(sample.completion_ids) for sample in samples),
         Work(len(samples) * width, len(samples) * _triangle(width)),
         Work(sum(lengths), sum(map(_triangle, lengths))),
-        # A node sees its path: as many as it is deep.
-        Work(forwarded(samples, sum(lengths)), int((trie.depth_N + 1).sum())),
+        work_of(micro_batches(samples, sum(lengths), "trie")),
         int(ends.sum()),
         {budget: forwarded(samples, budget) for budget in budgets},
     )
@@ -75,7 +74,20 @@ def count(samples, budgets=()):
 
 def forwarded(samples, budget, layout="trie"):
     """Positions that the library's own layout runs."""
-    return sum(part.num_positions for part in micro_batches(samples, budget, layout=layout))
+    return work_of(micro_batches(samples, budget, layout)).tokens
+
+
+def work_of(parts):
+    """What micro-batches of the library ask of a model."""
+    pairs = 0
+    for part in parts:
+        if hasattr(part, "trie"):
+            # A node sees its path: as many as it is deep.
+            pairs += int((part.trie.depth_N + 1).sum())
+        else:
+            rows = len(part.samples)
+            pairs += rows * _triangle(part.num_positions // rows)
+    return Work(sum(part.num_positions for part in parts), pairs)
 
 
 def trl_width(samples):

@@ -1,7 +1,7 @@
-"""The peer: the real `trl.GRPOTrainer`, given a problem's samples in the layout that it makes itself.
+"""The peer: the real `trl.GRPOTrainer`, given a problem's samples in the layout that it makes.
 
 Its `_compute_loss` is called as its training loop would call it, micro-batch by micro-batch, with
-prompts padded on the left to the longest prompt of the generation batch and completions on the right
+prompts padded on the left to the longest prompt of the generation batch, completions on the right
 to the longest completion. Only settings differ from its defaults:
 
 * Def. 1's weights: `loss_type="dr_grpo"` divides the sum over a micro-batch's tokens by rows times
@@ -9,7 +9,8 @@ to the longest completion. Only settings differ from its defaults:
   each token of policy loss and KL term has exactly its weight of Def. 1, by TRL's own code. Its
   logged means are then weighted means, which costs the same.
 * `use_bias_correction_kl=False`: Def. 1's KL term is not multiplied by the ratio.
-* float32, no activation checkpointing (its default makes every layer twice): in all ways alike.
+* precision and activation checkpointing (its default: bfloat16, and every layer twice) are what all
+  ways are compared with.
 
 Rewards, advantages, old and reference log-probs are given; making its inputs is not timed.
 """
@@ -24,13 +25,14 @@ import torch
 from murphy_agents.tiny import make_tokenizer
 
 
-def make(model, loss, micro_batch):
+def make(model, loss, micro_batch, autocast=False):
     """A trainer around `model`, which keeps its weights and gains TRL's forward.
 
     Args:
         model: a transformers model.
         loss: `temperature`, `epsilon`, `beta`.
         micro_batch: sequences at a time.
+        autocast: bfloat16 for the products of a float32 model.
     """
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
@@ -47,8 +49,8 @@ def make(model, loss, micro_batch):
                 use_bias_correction_kl=False,
                 epsilon=loss["epsilon"],
                 temperature=loss["temperature"],
-                use_cpu=True,
-                bf16=False,
+                use_cpu=model.device.type == "cpu",
+                bf16=autocast,
                 activation_checkpointing=False,
                 report_to=[],
                 per_device_train_batch_size=micro_batch,
@@ -85,7 +87,10 @@ def inputs(trainer, problem, rows):
     }
     parts = []
     for start in range(0, len(samples), rows):
-        part = {name: tensor[start : start + rows] for name, tensor in whole.items()}
+        part = {
+            name: tensor[start : start + rows].to(trainer.model.device)
+            for name, tensor in whole.items()
+        }
         divisor = len(part["advantages"]) * trainer.max_completion_length
         parts.append(part | {"tool_mask": part["tool_mask"] * divisor})
     return parts
@@ -96,9 +101,9 @@ def compact_head():
     """Within it, TRL's output layer scores completion tokens alone, as it does on CUDA.
 
     Elsewhere it scores every position, prompts and padding too. The choice is made by one function
-    of `trl.trainer.utils`; its kernels ask for the device themselves and stay those of a processor.
+    of `trl.trainer.utils`; its kernels ask for the device themselves and stay a processor's.
     """
-    with mock.patch("trl.trainer.utils._use_triton", lambda device: True):
+    with mock.patch("trl.trainer.utils._use_triton", return_value=True):
         yield
 
 

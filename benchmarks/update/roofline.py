@@ -1,11 +1,14 @@
 """What the counts mean for large models: products, minutes and bytes. Computed, not measured.
 
-Names: P weights of all layers that are multiplied with (no embeddings, no norms), L layers, H hidden
-size, d size of a head, n heads, k heads of keys and values, I width of the MLP, V vocabulary.
+Names: P weights of all layers that are multiplied with (no embeddings, no norms), L layers, H
+hidden size, d size of a head, n heads, k heads of keys and values, I width of the MLP, V
+vocabulary.
 "Tokens" are positions run, "trained" completion tokens, "pairs" (position, position it sees).
 """
 
 from dataclasses import dataclass
+
+from murphy_agents.update.head import MAX_LOGITS
 
 GB = 1e9
 HALF, SINGLE = 2, 4
@@ -59,11 +62,7 @@ def forward_flops(model, work, trained):
     4·L·n·d: for each pair, head and layer, d products for the score and d for the mixed value, each
     a multiplication and an addition. The output layer runs on trained tokens alone.
     """
-    return (
-        2 * model.body * work.tokens
-        + _pair_flops(model) * work.pairs
-        + 2 * model.head * trained
-    )
+    return 2 * model.body * work.tokens + _pair_flops(model) * work.pairs + 2 * model.head * trained
 
 
 def update_flops(model, work, trained, lora=False):
@@ -106,11 +105,11 @@ def step_flops(model, counts, layout, lora=False):
 
 
 def minutes(flops, problems, tflops):
-    """flops · problems / (tflops · 1e12) / 60."""
+    """How long so many problems take: flops · problems / (tflops · 1e12) / 60."""
     return flops * problems / (tflops * 1e12) / 60
 
 
-def memory(model, counts, rank, head_chunk):
+def memory(model, counts, rank):
     """Bytes by part, the whole problem in one row of the trie layout, bf16 products.
 
     * full: 16 a parameter: float32 weights, two float32 moments (4 + 8), bf16 weights and gradients
@@ -127,7 +126,6 @@ def memory(model, counts, rank, head_chunk):
     tokens = counts.trie.tokens
     adapters = model.num_hidden_layers * rank * sum(i + o for i, o in model.linears)
     live = tokens * HALF * _activations(model)
-    chunk = 2 * head_chunk * model.vocab_size * SINGLE
     return {
         "full": 16 * model.parameters,
         "full, 8-bit moments": 10 * model.parameters,
@@ -136,7 +134,8 @@ def memory(model, counts, rank, head_chunk):
         "states": tokens * model.num_hidden_layers * model.hidden_size * HALF + live,
         "every layer's activations": model.num_hidden_layers * live,
         "gathered": counts.gathered * 2 * model.keys * HALF,
-        "chunked head": model.head * SINGLE + chunk + counts.trained * model.hidden_size * HALF,
+        "chunked head": (model.head + 2 * MAX_LOGITS) * SINGLE
+        + counts.trained * model.hidden_size * HALF,
         "full logits": tokens * model.vocab_size * SINGLE,
     }
 
@@ -147,7 +146,7 @@ WAYS = {
     "full, 8-bit moments, and reference": ("full, 8-bit moments", "reference", *ALWAYS),
     "LoRA": ("LoRA", *ALWAYS),
 }
-"""Ways to train, and the parts that each adds up; LoRA's reference is the model without adapters."""
+"""Ways to train and the parts that each adds up; LoRA's reference is the model without adapters."""
 
 
 def tables(settings, counts):
@@ -161,9 +160,7 @@ def tables(settings, counts):
     found = {}
     for name, sizes in settings["models"].items():
         model = Model(**sizes)
-        parts = memory(
-            model, counts["S2 all fail"], wanted["lora_rank"], wanted["head_chunk"]
-        )
+        parts = memory(model, counts["S2 all fail"], wanted["lora_rank"])
         found[name] = {
             "parameters": {"body": model.body, "head": model.head, "all": model.parameters},
             "flops": {tree: _flops(model, each) for tree, each in counts.items()},
@@ -182,9 +179,7 @@ def tables(settings, counts):
 
 def _flops(model, counts):
     layouts = ("padded", "unpadded", "trie")
-    update = {
-        name: update_flops(model, getattr(counts, name), counts.trained) for name in layouts
-    }
+    update = {name: update_flops(model, getattr(counts, name), counts.trained) for name in layouts}
     step = {name: step_flops(model, counts, name) for name in ("padded", "trie")}
     return {
         "update": update,

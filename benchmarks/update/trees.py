@@ -6,7 +6,7 @@ What turns share depends on the transcript. With P the first prompt, o an attemp
     requote         P n q f, P n q f q f     the attempt as other ids q: text that is encoded anew
     requote, n last P q f n, P q f q f n     the same with the count of attempts n at the end
 
-In all of them a prompt of turn 2 shares P with every other one; n differs from turn to turn, so that
+In all of them a prompt of turn 2 shares P with every other one; n differs from turn to turn, so
 before the attempts it keeps a prompt of turn 3 from sharing what turn 2 quoted.
 """
 
@@ -53,9 +53,7 @@ def grow(shape, transcript, lengths, seed, vocabulary):
         ValueError: the transcript is unknown.
     """
     if transcript not in (*TRANSCRIPTS, COUNT_LAST):
-        raise ValueError(
-            f"transcript is {transcript!r}; choose from {[*TRANSCRIPTS, COUNT_LAST]}"
-        )
+        raise ValueError(f"transcript is {transcript!r}; choose from {[*TRANSCRIPTS, COUNT_LAST]}")
     draw = _Draw(lengths, seed, vocabulary)
     first = draw.ids(lengths["prompt"])
     counts = [draw.ids(lengths["attempt_count"]) for _ in shape["fanout"]]

@@ -12,6 +12,7 @@ Each way runs forward and backward of all its micro-batches; no optimizer. With 
 is in one forward and one backward: for memory.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,27 +32,27 @@ REFERENCE = "unpadded"
 class Problem:
     """A problem's samples with old and reference log-probs given as numbers.
 
-    Attributes:
-        samples: of the problem.
-        old_N, ref_N: of their trained tokens, sample after sample; near the model's own but apart
-            from it and from each other, so that ratio, clipping and KL term all have work to do.
+    Both are of its trained tokens, sample after sample: near the model's own but apart from it and
+    from each other, so that ratio, clipping and KL term all have work to do.
     """
 
     def __init__(self, model, samples, settings, seed=0):
         self.samples = list(samples)
         self._made = {}
+        temperature = settings["loss"]["temperature"]
         with torch.no_grad():
-            logp_N = torch.cat(
-                [
-                    trained_logprobs(model, [sample], settings["loss"]["temperature"])
-                    for sample in self.samples
-                ]
-            )
+            each = [trained_logprobs(model, [sample], temperature) for sample in self.samples]
+        logp_N = torch.cat(each).float().cpu()
         generator = torch.Generator().manual_seed(seed)
         self.old_N, self.ref_N = (
             logp_N + settings["off_policy"] * torch.randn(logp_N.shape, generator=generator)
             for _ in range(2)
         )
+
+    @property
+    def given(self):
+        """Old and reference log-probs."""
+        return self.old_N, self.ref_N
 
     @cached_property
     def _places(self):
@@ -72,12 +73,18 @@ class Problem:
 
 @dataclass
 class Contest:
-    """What all ways share: a model, a trainer around it, the loss's coefficients, a budget."""
+    """What all ways share: a model in training mode, the loss's coefficients, budgets."""
 
     model: Any
     loss: dict
     micro_batch: int
+    """TRL's sequences at a time."""
     token_budget: int
+    """The library's positions at a time."""
+    autocast: torch.dtype | None = None
+    """Half precision for the products of a float32 model; None: none."""
+    attention: str | None = None
+    """How attention along a trie is done; None: as the device asks for."""
 
     @classmethod
     def of(cls, kind, settings):
@@ -93,30 +100,38 @@ class Contest:
     @cached_property
     def trainer(self):
         """TRL's, made when a way first asks for it."""
-        return peer.make(self.model, self.loss, self.micro_batch)
+        return peer.make(self.model, self.loss, self.micro_batch, self.autocast is not None)
+
+    def prepare(self, problem, whole=False):
+        """Make TRL's inputs of a problem now, as its trainer does before the update."""
+        _trl_inputs(self, problem, whole)
 
     def run(self, way, problem, whole=False):
         """The loss, with its gradient left in the model's parameters."""
         self.model.zero_grad(set_to_none=True)
         return WAYS[way](self, problem, whole)
 
-    def gradient(self):
-        """All gradients as one vector."""
-        return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
-
-    def distances(self, problem):
+    def distances(self, problem, ways=None):
         """Norm of each way's difference to `REFERENCE`'s gradient, over the norm of that."""
         self.run(REFERENCE, problem)
-        wanted = self.gradient().double()
+        wanted = [gradient.clone() for gradient in self._gradients()]
         found = {}
-        for way in WAYS:
+        for way in ways or WAYS:
             self.run(way, problem)
-            found[way] = ((self.gradient().double() - wanted).norm() / wanted.norm()).item()
+            pairs = zip(self._gradients(), wanted, strict=True)
+            found[way] = _norm(own.double() - other for own, other in pairs) / _norm(wanted)
         return found
+
+    def _gradients(self):
+        return [p.grad for p in self.model.parameters() if p.grad is not None]
+
+
+def _norm(tensors):
+    return sum(tensor.double().pow(2).sum().item() for tensor in tensors) ** 0.5
 
 
 def tiny_model(kind, settings):
-    """A random model with the settings' sizes, in training mode; norms of keys are Qwen3's alone."""
+    """A random model with the settings' sizes, in training mode."""
     sizes = settings["time"]["model"]
     return make_model(
         kind,
@@ -135,13 +150,17 @@ def problem(contest, shape, transcript, settings, seed, scaled_lengths):
 
 
 def _trl(contest, problem, whole):
-    rows = len(problem.samples) if whole else contest.micro_batch
     total = 0.0
-    for part in problem.once(("trl", rows), lambda: peer.inputs(contest.trainer, problem, rows)):
+    for part in _trl_inputs(contest, problem, whole):
         loss = contest.trainer._compute_loss(contest.model, part)
         loss.backward()
         total += loss.item()
     return total
+
+
+def _trl_inputs(contest, problem, whole):
+    rows = len(problem.samples) if whole else contest.micro_batch
+    return problem.once(("trl", rows), lambda: peer.inputs(contest.trainer, problem, rows))
 
 
 def _compact(contest, problem, whole):
@@ -163,16 +182,19 @@ def _trie(contest, problem, whole):
 
 def _laid_out(contest, problem, whole, layout):
     budget = UNBOUNDED if whole else contest.token_budget
-    return _backward(contest, problem, micro_batches(problem.samples, budget, layout), whole)
+    parts = micro_batches(problem.samples, budget, layout, contest.attention)
+    return _backward(contest, problem, parts, whole)
 
 
 def _backward(contest, problem, parts, whole):
     losses = []
     for part in parts:
-        loss = _loss(contest, problem, part)
-        if not whole:
-            loss.backward()
-            loss = loss.detach()
+        # Under checkpointing layers run again in backward and must find the same attention.
+        with part.attention(contest.model) if hasattr(part, "attention") else nullcontext():
+            loss = _loss(contest, problem, part)
+            if not whole:
+                loss.backward()
+                loss = loss.detach()
         losses.append(loss)
     total = torch.stack(losses).sum()
     if whole:
@@ -182,22 +204,21 @@ def _backward(contest, problem, parts, whole):
 
 def _loss(contest, problem, part):
     samples = part if isinstance(part, list) else part.samples
-    logp_N, _ = trained_logprobs(
-        contest.model, part, contest.loss["temperature"], with_entropy=True
-    )
+    device = contest.model.device.type
+    with torch.autocast(device, contest.autocast) if contest.autocast else nullcontext():
+        logp_N, _ = trained_logprobs(
+            contest.model, part, contest.loss["temperature"], with_entropy=True
+        )
     lengths = torch.tensor([len(sample.completion_ids) for sample in samples])
-    advantage_N, weight_N = (
-        torch.tensor([getattr(s, name) for s in samples]).repeat_interleave(lengths)
-        for name in ("advantage", "weight")
-    )
-    old_N, ref_N = (
-        torch.cat(problem.of_samples(values_N, samples))
-        for values_N in (problem.old_N, problem.ref_N)
-    )
-    loss, _ = murphy_loss(
-        logp_N, old_N, ref_N, advantage_N, weight_N, contest.loss["epsilon"], contest.loss["beta"]
-    )
-    return loss
+    columns = [
+        *(torch.cat(problem.of_samples(values_N, samples)) for values_N in problem.given),
+        *(
+            torch.tensor([getattr(s, name) for s in samples]).repeat_interleave(lengths)
+            for name in ("advantage", "weight")
+        ),
+    ]
+    columns = [column_N.to(logp_N) for column_N in columns]
+    return murphy_loss(logp_N, *columns, contest.loss["epsilon"], contest.loss["beta"])[0]
 
 
 WAYS = {
