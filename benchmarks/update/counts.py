@@ -97,7 +97,6 @@ def trl_width(samples):
 
 def tables(settings):
     """Mean counts over seeds, `{transcript: {tree: Counts}}`."""
-    wanted = settings["count"]
     shapes = settings["trees"] | settings["counted_only"]
     found = {}
     for transcript in (*trees.TRANSCRIPTS, trees.COUNT_LAST):
@@ -105,15 +104,22 @@ def tables(settings):
         for name, shape in shapes.items():
             if not _differs(transcript, shape):
                 continue
-            each = [
-                count(
-                    trees.samples(shape, transcript, settings["lengths"], seed, VOCABULARY),
-                    wanted["budgets"],
-                )
-                for seed in range(wanted["seeds"])
-            ]
-            found[transcript][name] = _mean(each)
+            found[transcript][name] = over_seeds(shape, transcript, settings)
     return found
+
+
+def over_seeds(shape, transcript, settings):
+    """Mean counts of a shape."""
+    wanted = settings["count"]
+    return _mean(
+        [
+            count(
+                trees.samples(shape, transcript, settings["lengths"], seed, VOCABULARY),
+                wanted["budgets"],
+            )
+            for seed in range(wanted["seeds"])
+        ]
+    )
 
 
 def _differs(transcript, shape):
