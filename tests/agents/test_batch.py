@@ -63,8 +63,8 @@ def test_one_completion_at_the_token_limit_weighs_the_same_under_every_name(name
 
 
 def test_an_unknown_loss_type_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'gspo'; choose one of .*'dapo'"):
-        normaliser_named("gspo", 8)
+    with pytest.raises(ValueError, match=r"'gspro'; choose one of .*'dapo'"):
+        normaliser_named("gspro", 8)
 
 
 def test_samples_carry_the_groups_prompt_and_the_sampled_ids_in_tree_order():

@@ -9,7 +9,7 @@ from models import gradient, perturbed, random_tree, small_model, tokenizer
 
 from murphy_agents.tree import Group, Node
 from murphy_agents.update import make_batch, murphy_loss, trained_logprobs
-from murphy_agents.update.loss import k3
+from murphy_agents.update.kl import k3
 
 
 def tensor(*values):
