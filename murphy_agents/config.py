@@ -247,6 +247,12 @@ def _check_together(config: TrainConfig) -> None:
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
             f"weigh alike; choose loss_type {', '.join(others)}, or balance 'sum'"
         )
+    if config.importance_sampling.startswith("sequence") and config.top_p < 1:
+        raise ValueError(
+            f"importance_sampling is {config.importance_sampling!r} but top_p {config.top_p}: what "
+            "the sampler leaves out of each token's choice multiplies up over a completion, to "
+            f"about {config.top_p} to the power of its length; take a token_ mode, or top_p 1"
+        )
     if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
         raise ValueError(
             f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
