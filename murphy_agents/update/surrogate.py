@@ -9,10 +9,12 @@ With R_t = π_θ(o_t)/π_old(o_t), A the advantage of the completion o, clip to 
 | `by_product`  | min(p·A, clip(p)·A), p = Π R_t                     | TRL's RLOO                  |
 | `detached`    | min(R_t, 1 + ε_high) · A · log π_θ(o_t)            | CISPO, arXiv 2506.13585     |
 
-The min of the last is a constant: no gradient passes through it, and A's tokens are never cut off.
-Where a ratio belongs to a whole completion, every token of it carries that ratio. For a completion
-of one token the first three are one; on-policy (R_t = 1) all but `by_product` have one gradient,
-A·Σ ∇log π_θ(o_t), and that of `by_product` is as many times larger as the completion has tokens.
+The min of the last is a constant, through which no gradient passes: it cuts no token off. A ratio
+of a whole completion stands at each of its tokens.
+
+Degenerate cases: for a completion of one token the first three are the same. On-policy (R_t = 1)
+the gradient is A·Σ_t ∇log π_θ(o_t), in `by_product` as many times that as the completion has
+tokens, which its weight takes back. With A = 0 all are 0.
 
 Dimensions: N trained tokens, B completions.
 """

@@ -10,6 +10,7 @@ from models import gradient, perturbed, random_tree, small_model, tokenizer
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import update_settings
 from murphy_agents.policy import Policy
+from murphy_agents.strategies import algorithm_of
 from murphy_agents.tree import Group, Node
 from murphy_agents.update import (
     UpdateSettings,
@@ -174,9 +175,6 @@ def test_groups_without_a_difference_give_no_gradient_but_the_kls(loss_type, siz
     model = small_model()
     nodes = [Node(0.5, completion_ids=(5 + i, 6)) for i in range(size)]
     root = Group(nodes, prompt_ids=(4, 5))
-    TrainConfig(loss_type=loss_type, algorithm="grpo")
-    from murphy_agents.strategies import algorithm_of
-
     algorithm_of(TrainConfig(loss_type=loss_type, algorithm="grpo")).grade(root)
     old, reference = perturbed(model, seed=1), perturbed(model, seed=2)
     _, grad, _ = backward(loss_type, [root], model, old, reference, 0.0)
