@@ -139,7 +139,17 @@ class TrainConfig:
     )  # fmt: skip
     importance_sampling_cap: float = _field(3.0, "largest factor of that correction")
     mask_truncated_completions: bool = _field(False, "leave cut completions out of the loss")
-    max_tokens_per_forward: int = _field(16384, "padded tokens that one forward pass may hold")
+    max_tokens_per_forward: int = _field(
+        16384, "tokens that one forward pass may hold, padding included"
+    )
+    layout: Literal["auto", "trie", "padded"] = _field(
+        "auto",
+        "how completions go through the model: each distinct prefix once, along a trie; each "
+        "completion as a padded row; or as costs less",
+    )
+    tree_attention: Literal["segments", "dense", "flex", "varlen"] | None = _field(
+        None, "how attention along a trie is done; segments on CPUs, flex on GPUs"
+    )
 
     # Model
     use_peft: bool = _field(False, "train LoRA adapters; the reference is then the bare model")
@@ -312,6 +322,7 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
         lambda config: config.importance_sampling != "none",
         "with an importance_sampling",
     ),
+    ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
     ("lora_r", lambda config: config.use_peft, "with use_peft"),
     ("lora_alpha", lambda config: config.use_peft, "with use_peft"),

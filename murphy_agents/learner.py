@@ -95,5 +95,7 @@ def update_settings(config: TrainConfig) -> UpdateSettings:
         max_grad_norm=config.max_grad_norm,
         num_iterations=config.num_iterations,
         token_budget=config.max_tokens_per_forward,
+        layout=config.layout,
+        tree_attention=config.tree_attention,
         autocast_dtype=torch.bfloat16 if config.bf16 else None,
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from murphy_agents.update.logprob import MAX_LOGITS
+from murphy_agents.update.head import MAX_LOGITS
 
 GIB = 1 << 30
 HALF_SHARE = 0.8
@@ -191,5 +191,5 @@ def _activations(shape: Shape, work: Work) -> list[Part]:
 
 def _logits(shape: Shape, work: Work) -> Part:
     numbers = min(MAX_LOGITS, work.forward_tokens * shape.vocab)
-    told = f"{numbers // shape.vocab:,} tokens at a time, four arrays in float32"
-    return Part("logits", 4 * 4 * numbers, told)
+    told = f"{numbers // shape.vocab:,} tokens at a time, three arrays in float32"
+    return Part("logits", 3 * 4 * numbers, told)

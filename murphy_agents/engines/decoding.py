@@ -4,7 +4,6 @@ R: rows (samples), P: distinct prompts, L: longest prompt, T: ids read at once, 
 cache, M: most tokens of a completion, V: vocabulary, E: end tokens.
 """
 
-# ruff: noqa: N803, N806, N815
 # A tensor's name ends in its dimensions.
 
 from __future__ import annotations

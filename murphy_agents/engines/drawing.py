@@ -7,7 +7,6 @@ on how many others are drawn beside it or in which order.
 R: rows (samples), V: vocabulary.
 """
 
-# ruff: noqa: N803, N806, N815
 # A tensor's name ends in its dimensions.
 
 from __future__ import annotations

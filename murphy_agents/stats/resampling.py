@@ -6,7 +6,6 @@ is the sum of the values over their number, which varies with the clusters drawn
 B: resamples, C: clusters, R: rows, one for each set of values (seeds, say). numpy only.
 """
 
-# ruff: noqa: N803, N806
 # An array's name ends in its dimensions.
 
 from __future__ import annotations

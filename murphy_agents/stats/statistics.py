@@ -12,7 +12,6 @@ default the part of the seeds is drawn from Student's t. `docs/design/0602` has 
 B: resamples, C: clusters, R: seeds. Nothing here knows models, or where the values come from.
 """
 
-# ruff: noqa: N806, N815
 # An array's name ends in its dimensions.
 
 from __future__ import annotations

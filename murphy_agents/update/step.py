@@ -21,9 +21,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from murphy_agents.update.batch import Batch, Sample, split
+from murphy_agents.update.attention import Way
+from murphy_agents.update.batch import Batch, Sample
 from murphy_agents.update.correction import Correction
-from murphy_agents.update.logprob import forwarded_tokens, trained_logprobs
+from murphy_agents.update.layout import Layout, MicroBatch, micro_batches
+from murphy_agents.update.logprob import trained_logprobs
 from murphy_agents.update.loss import murphy_loss
 from murphy_agents.update.surrogate import Surrogate, by_token
 
@@ -54,6 +56,10 @@ class UpdateSettings:
     """Optimizer steps per batch."""
     token_budget: int = 16384
     """Most positions of a micro-batch, padding included; bounds memory, changes no gradient."""
+    layout: Layout = "auto"
+    """How samples are laid out for the model: see `murphy_agents.update.layout`."""
+    tree_attention: Way | None = None
+    """How attention along a trie is done; None: as the device asks for."""
     autocast_dtype: torch.dtype | None = None
     """Half precision for the matrix products of a float32 model; None: none."""
     epsilon_high: float | None = None
@@ -117,8 +123,11 @@ def update(
     if not samples:
         _pass_over(optimizer, scheduler, settings.num_iterations)
         return metrics
-    parts = [_Part.of(part) for part in split(samples, settings.token_budget)]
-    metrics["forwarded_tokens"] = float(sum(forwarded_tokens(part.samples) for part in parts))
+    laid_out = micro_batches(
+        samples, settings.token_budget, settings.layout, settings.tree_attention
+    )
+    parts = [_Part.of(part) for part in laid_out]
+    metrics["forwarded_tokens"] = float(sum(part.micro_batch.num_positions for part in parts))
     metrics["optimizer_steps"] = float(settings.num_iterations)
     sums: Counter[str] = Counter()
     with _training(policy.model):
@@ -147,7 +156,7 @@ def _with_gradient(samples: Sequence[Sample], beta: float) -> list[Sample]:
 class _Part:
     """A micro-batch and what of it does not change from one iteration to the next."""
 
-    samples: list[Sample]
+    micro_batch: MicroBatch
     length_B: Tensor
     advantage_N: Tensor
     """Corrected from the first pass on, if it is to be."""
@@ -158,7 +167,8 @@ class _Part:
     ref_N: Tensor | None = None
 
     @classmethod
-    def of(cls, samples: list[Sample]) -> _Part:
+    def of(cls, micro_batch: MicroBatch) -> _Part:
+        samples = micro_batch.samples
         length_B = torch.tensor([len(sample.completion_ids) for sample in samples])
 
         def per_token(values: list[float]) -> Tensor:
@@ -167,7 +177,7 @@ class _Part:
         nan = float("nan")
         sampler = [x for s in samples for x in s.logprobs or (nan,) * len(s.completion_ids)]
         return cls(
-            samples,
+            micro_batch,
             length_B,
             advantage_N=per_token([sample.advantage for sample in samples]),
             weight_N=per_token([sample.weight for sample in samples]),
@@ -196,12 +206,20 @@ def _iterate(
 
 
 def _backward(policy: TrainablePolicy, part: _Part, settings: UpdateSettings) -> dict[str, Tensor]:
+    # Under gradient checkpointing layers run again in backward and must find the same attention.
+    with part.micro_batch.attention(policy.model):
+        return _loss_backward(policy, part, settings)
+
+
+def _loss_backward(
+    policy: TrainablePolicy, part: _Part, settings: UpdateSettings
+) -> dict[str, Tensor]:
     with _autocast(policy, settings.autocast_dtype):
         if settings.beta != 0 and part.ref_N is None:
             with torch.no_grad(), policy.reference() as reference:
-                part.ref_N = trained_logprobs(reference, part.samples, settings.temperature)
+                part.ref_N = trained_logprobs(reference, part.micro_batch, settings.temperature)
         logp_N, entropy_N = trained_logprobs(
-            policy.model, part.samples, settings.temperature, with_entropy=True
+            policy.model, part.micro_batch, settings.temperature, with_entropy=True
         )
     first = {}
     if part.old_N is None:

@@ -43,8 +43,9 @@ def _norm(self, hidden):
     return self.weight * (hidden * torch.rsqrt(variance + self.variance_epsilon))
 
 
-def _rotary(self, hidden, position_ids):
-    angles = position_ids[..., None].to(hidden) * self.inv_freq.to(hidden)
+def _rotary(self, hidden, position_ids, layer_type=None):
+    inv_freq = getattr(self, f"{layer_type}_inv_freq" if layer_type else "inv_freq")
+    angles = position_ids[..., None].to(hidden) * inv_freq.to(hidden)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
@@ -92,3 +93,51 @@ def perturbed(model, seed, size=0.02):
             noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
             parameter.add_(size * noise)
     return other
+
+
+def related_tree(fanout, transcript="requote", seed=0, num_ids=3, kept=None):
+    """A graded tree whose prompts quote what was tried; every node branches, `kept` are trained.
+
+    Of so few ids that completions begin alike, end in each other, or are the same.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(low, high):
+        length = int(torch.randint(low, high + 1, (), generator=generator))
+        return tuple(torch.randint(3, 3 + num_ids, (length,), generator=generator).tolist())
+
+    def grow(prompt, turn):
+        size = fanout[turn - 1]
+        keeps = size if kept is None else min(kept, size)
+        nodes = []
+        for i in range(size):
+            node = Node(reward=0.0, completion_ids=draw(1, 6), pruned=i >= keeps)
+            node.advantage = float(torch.randn((), generator=generator))
+            node.weight = 0.0 if node.pruned else 1 / keeps
+            if turn < len(fanout) and not node.pruned:
+                # Quoted, the prompt goes on differently where its last two ids were.
+                head = (*prompt[:-2], 100) if transcript == "requote" else prompt
+                node.refinements = grow(head + node.completion_ids + draw(2, 5), turn + 1)
+            nodes.append(node)
+        return Group(nodes, prompt_ids=prompt, turn=turn)
+
+    return grow((99, *draw(5, 9)), 1)
+
+
+def sliding_model(kind="olmo3", window=4, seed=0):
+    """A random model in float64 with a sliding layer before a full one."""
+    from transformers import Olmo3Config, Olmo3ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+    sizes = {
+        "vocab_size": 264, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": window,
+        "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 512,
+        "pad_token_id": None, "eos_token_id": None, "bos_token_id": None,
+    }  # fmt: skip
+    torch.manual_seed(seed)
+    if kind == "olmo3":
+        model = Olmo3ForCausalLM(Olmo3Config(**sizes))
+    else:
+        config = Qwen3Config(**sizes, head_dim=8, use_sliding_window=True)
+        model = Qwen3ForCausalLM(config)
+    return exact(model.double().eval())

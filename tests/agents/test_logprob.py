@@ -10,8 +10,8 @@ from models import gradient, random_samples, small_model, tokenizer
 
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
-from murphy_agents.update import logprob, trained_logprobs
-from murphy_agents.update.logprob import forwarded_tokens
+from murphy_agents.update import head, trained_logprobs
+from murphy_agents.update.layout import Padded
 
 
 def one_by_one(model, samples, temperature):
@@ -71,7 +71,7 @@ def test_chunks_of_the_head_change_neither_value_nor_gradient(monkeypatch):
     samples = random_samples(6)
     results = []
     for max_logits in (1 << 26, 5 * 264):
-        monkeypatch.setattr(logprob, "MAX_LOGITS", max_logits)
+        monkeypatch.setattr(head, "MAX_LOGITS", max_logits)
         model = small_model("olmo2")
         logp_N, entropy_N = trained_logprobs(model, samples, 0.6, with_entropy=True)
         (logp_N * torch.arange(len(logp_N))).sum().backward()
@@ -86,7 +86,7 @@ def test_chunks_keep_few_logits_for_backward(monkeypatch):
     model = small_model()
     kept = []
     for max_logits in (1 << 26, 5 * vocabulary):
-        monkeypatch.setattr(logprob, "MAX_LOGITS", max_logits)
+        monkeypatch.setattr(head, "MAX_LOGITS", max_logits)
         rows = []
 
         def pack(tensor, rows=rows):
@@ -127,7 +127,7 @@ def test_log_probs_are_at_least_float32(dtype, expected):
 def test_forwarded_tokens_count_padding():
     samples = random_samples(5)
     longest = max(len(s.prompt_ids) + len(s.completion_ids) for s in samples)
-    assert forwarded_tokens(samples) == 5 * longest
+    assert Padded(samples).num_positions == 5 * longest
 
 
 def test_a_temperature_of_zero_is_refused():

@@ -6,9 +6,10 @@ import dataclasses
 import pytest
 import torch
 from definition1 import objective
-from models import gradient, perturbed, random_tree, small_model, tokenizer
+from models import gradient, perturbed, random_tree, related_tree, small_model, tokenizer
 
-from murphy_agents.policy import Policy, make_optimizer
+from murphy_agents.policy import LoraSettings, Policy, make_optimizer
+from murphy_agents.tiny import make_model
 from murphy_agents.tree import Group
 from murphy_agents.update import (
     Sample,
@@ -76,6 +77,67 @@ def test_any_split_gives_the_same_gradient_and_the_same_metrics(token_budget):
     assert parts["forwarded_tokens"] < whole["forwarded_tokens"]  # less padding
     same = whole.keys() - {"forwarded_tokens"}
     assert {k: parts[k] for k in same} == pytest.approx({k: whole[k] for k in same}, abs=1e-12)
+
+
+def related_forest():
+    return [
+        related_tree((4, 3), "requote", seed=1),
+        related_tree((3, 2, 2), "chat", seed=2, kept=2),
+    ]
+
+
+@pytest.mark.parametrize("way", ["segments", "dense"])
+@pytest.mark.parametrize("token_budget", [20, 60, 16384])
+def test_along_a_trie_an_update_is_what_it_is_padded(token_budget, way):
+    batch = make_batch(related_forest())
+    padded, grad = updated_gradient(batch, layout="padded")
+    packed, trie_grad = updated_gradient(
+        batch, layout="trie", token_budget=token_budget, tree_attention=way
+    )
+    assert (grad - trie_grad).abs().max() < 1e-12
+    assert packed["forwarded_tokens"] < padded["forwarded_tokens"]
+    same = padded.keys() - {"forwarded_tokens"}
+    assert {k: packed[k] for k in same} == pytest.approx({k: padded[k] for k in same}, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's own use
+@pytest.mark.parametrize("lora", [None, LoraSettings(r=2)])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_adapters_and_recomputed_layers_go_along_a_trie_too(lora, checkpointing):
+    weights_after = []
+    for layout in ("padded", "trie"):
+        policy = Policy.wrap(
+            small_model("olmo2"), tokenizer(), lora=lora, gradient_checkpointing=checkpointing
+        )
+        with torch.no_grad():
+            for parameter in policy.trainable_parameters():
+                parameter.copy_(torch.linspace(-0.1, 0.1, parameter.numel()).view_as(parameter))
+                parameter.data = parameter.data.double()
+        settings = UpdateSettings(layout=layout, num_iterations=3)
+        metrics = update(policy, make_batch(related_forest()), sgd(policy, 0.5), settings)
+        assert metrics["kl"] > 0
+        weights_after.append(weights(policy))
+    assert (weights_after[0] - weights_after[1]).abs().max() < 1e-11
+
+
+def test_in_half_precision_a_trie_is_as_near_to_full_precision_as_padding():
+    batch = make_batch(related_forest())
+    model = make_model("qwen3", tokenizer(), hidden_size=64)
+    gradients = {}
+    for layout, dtype in (("padded", None), ("padded", torch.bfloat16), ("trie", torch.bfloat16)):
+        policy = Policy.wrap(copy.deepcopy(model), tokenizer(), beta=0.0)
+        settings = UpdateSettings(
+            beta=0.0, layout=layout, autocast_dtype=dtype, max_grad_norm=float("inf")
+        )
+        update(policy, batch, sgd(policy), settings)
+        gradients[layout, dtype] = gradient(policy.model)
+    exact = gradients["padded", None]
+    far = {
+        layout: ((gradients[layout, torch.bfloat16] - exact).norm() / exact.norm()).item()
+        for layout in ("padded", "trie")
+    }
+    assert 1e-4 < far["padded"] < 0.05
+    assert far["trie"] < 1.5 * far["padded"]
 
 
 def test_halves_of_the_problems_add_up_to_the_whole():

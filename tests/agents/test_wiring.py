@@ -112,6 +112,8 @@ def test_settings_of_the_update():
         max_grad_norm=0.9,
         num_iterations=3,
         max_tokens_per_forward=99,
+        layout="trie",
+        tree_attention="dense",
         bf16=True,
     )
     assert dataclasses.asdict(update_settings(config)) == {
@@ -121,6 +123,8 @@ def test_settings_of_the_update():
         "max_grad_norm": 0.9,
         "num_iterations": 3,
         "token_budget": 99,
+        "layout": "trie",
+        "tree_attention": "dense",
         "autocast_dtype": torch.bfloat16,
         "epsilon_high": 0.4,
         "surrogate": by_product,
