@@ -148,14 +148,15 @@ def test_an_update_is_corrected_and_its_kl_term_is_not(mode, loss_type):
     assert metrics["importance_ratio"] == pytest.approx(sum(c for _, c in made) / len(made))
 
 
+@pytest.mark.parametrize("layout", ["padded", "trie"])
 @pytest.mark.parametrize("mode", MODES)
-def test_any_split_gives_the_same_gradient(mode):
+def test_any_split_gives_the_same_gradient(mode, layout):
     batch = told(forest(), perturbed(small_model(), seed=3))
     found = []
-    for token_budget in (10_000, 25):
+    for split in ({"layout": "padded"}, {"layout": layout, "token_budget": 25}):
         policy = off_its_reference()
         settings = UpdateSettings(
-            correction=Correction(mode, 1.02), token_budget=token_budget, max_grad_norm=float("inf")
+            correction=Correction(mode, 1.02), max_grad_norm=float("inf"), **split
         )
         metrics = update(policy, batch, sgd(policy), settings)
         found.append((gradient(policy.model), metrics))
