@@ -20,6 +20,7 @@ from murphy_agents.update import (
     correction_named,
     make_batch,
     normaliser_named,
+    settled_layout,
     surrogate_named,
     update,
 )
@@ -38,7 +39,12 @@ class Learner:
 
     @classmethod
     def start(cls, config: TrainConfig, policy: Policy, num_tasks: int) -> Learner:
-        """A learner at the beginning of a run over that many tasks."""
+        """A learner at the beginning of a run over that many tasks.
+
+        Raises:
+            ValueError: the layout is "trie", and the model cannot be run along one.
+        """
+        settled_layout(policy.model, config.layout)
         num_steps = steps_of(config, num_tasks)
         optimizer, scheduler = make_optimizer(
             policy,

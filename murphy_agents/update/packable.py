@@ -9,6 +9,7 @@ run both ways, and the first layer whose states differ is named. What so short a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from murphy_agents.update.batch import Sample
-from murphy_agents.update.layout import Packed, Padded
+from murphy_agents.update.layout import Layout, Packed, Padded
 
 _KNOWN_LAYERS = ("full_attention", "sliding_attention")
 _SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4))
 """A trie whose second branch stands behind the first in the row, and must not see it."""
-_FAR = {torch.bfloat16: 0.1, torch.float16: 0.03}
-"""Distance of a state, as a share of their size, that rounding does not explain; else 1e-3."""
+_FAR = {torch.bfloat16: 0.03, torch.float16: 0.01}
+"""Distance of a state, as a share of its size, that rounding in one layer does not explain; 1e-3
+for other types. Over the layers of a deep model rounding adds up, but does not treble in one."""
 _tried: WeakKeyDictionary[nn.Module, str | None] = WeakKeyDictionary()
 
 
@@ -41,6 +43,24 @@ def packing_obstacle(model: Any) -> str | None:
     if causal not in _tried:
         _tried[causal] = _told(causal) or _shown(causal)
     return _tried[causal]
+
+
+def settled_layout(model: Any, layout: Layout) -> Layout:
+    """The layout to use with a model: "padded" in place of "auto" where there is an obstacle.
+
+    Raises:
+        ValueError: the layout is "trie", and there is an obstacle.
+    """
+    obstacle = None if layout == "padded" else packing_obstacle(model)
+    if obstacle is None:
+        return layout
+    if layout == "trie":
+        raise ValueError(f"layout is 'trie', but {obstacle}; use layout 'padded'")
+    warnings.warn(
+        f"completions are padded, and what they share is run again for each: {obstacle}",
+        stacklevel=2,
+    )
+    return "padded"
 
 
 def _told(causal: Any) -> str | None:
@@ -72,13 +92,15 @@ def _shown(causal: Any) -> str | None:
             return f"on a trie it fails with {type(error).__name__}: {error}"
     if not along:
         return f"{type(causal.base_model).__name__} has no list of decoder layers to look at"
+    before = 0.0
     for name, states_MH in along.items():
         apart = max(
             _distance(states_MH[torch.from_numpy(path)], own[name])
             for path, own in zip(packed.trie.paths, alone, strict=True)
         )
-        if not apart <= _FAR.get(states_MH.dtype, 1e-3):
+        if not apart <= max(_FAR.get(states_MH.dtype, 1e-3), 3 * before):
             return f"{name} gives other states along a trie than for a sequence alone"
+        before = apart
     if _has_windows(causal) and packed.windows <= {None}:
         return "config.sliding_window is set, but no layer passes a window to its attention"
     return None

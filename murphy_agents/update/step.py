@@ -27,6 +27,7 @@ from murphy_agents.update.correction import Correction
 from murphy_agents.update.layout import Layout, MicroBatch, micro_batches
 from murphy_agents.update.logprob import trained_logprobs
 from murphy_agents.update.loss import murphy_loss
+from murphy_agents.update.packable import settled_layout
 from murphy_agents.update.surrogate import Surrogate, by_token
 
 
@@ -57,7 +58,8 @@ class UpdateSettings:
     token_budget: int = 16384
     """Most positions of a micro-batch, padding included; bounds memory, changes no gradient."""
     layout: Layout = "auto"
-    """How samples are laid out for the model: see `murphy_agents.update.layout`."""
+    """How samples are laid out for the model: see `murphy_agents.update.layout`. "auto" pads with a
+    warning where a trie would be wrong, see `murphy_agents.update.packable`."""
     tree_attention: Way | None = None
     """How attention along a trie is done; None: as the device asks for."""
     autocast_dtype: torch.dtype | None = None
@@ -107,7 +109,8 @@ def update(
         nothing to train.
 
     Raises:
-        ValueError: samples are to be corrected and came without log-probs; nothing was done.
+        ValueError: samples are to be corrected and came without log-probs, or to be laid out as a
+            trie with a model that cannot be; nothing was done.
         FloatingPointError: the gradient is not finite; no step was taken with it.
     """
     settings = settings or UpdateSettings()
@@ -123,9 +126,8 @@ def update(
     if not samples:
         _pass_over(optimizer, scheduler, settings.num_iterations)
         return metrics
-    laid_out = micro_batches(
-        samples, settings.token_budget, settings.layout, settings.tree_attention
-    )
+    layout = settled_layout(policy.model, settings.layout)
+    laid_out = micro_batches(samples, settings.token_budget, layout, settings.tree_attention)
     parts = [_Part.of(part) for part in laid_out]
     metrics["forwarded_tokens"] = float(sum(part.micro_batch.num_positions for part in parts))
     metrics["optimizer_steps"] = float(settings.num_iterations)

@@ -10,13 +10,13 @@ import warnings
 import pytest
 import torch
 import transformers
-from models import related_tree, tokenizer
+from models import gradient, related_tree, tokenizer
 
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
-from murphy_agents.update import make_batch, trained_logprobs
+from murphy_agents.update import UpdateSettings, make_batch, trained_logprobs, update
 from murphy_agents.update.layout import Packed
-from murphy_agents.update.packable import packing_obstacle
+from murphy_agents.update.packable import packing_obstacle, settled_layout
 
 SIZES = {
     "vocab_size": 120,
@@ -177,3 +177,26 @@ def test_a_bare_model_is_quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         packing_obstacle(model_of("Olmo2"))
+
+
+def test_auto_pads_what_cannot_be_run_along_a_trie_and_says_so():
+    model = model_of("Lfm2", **CONV)
+    with pytest.warns(UserWarning, match=r"completions are padded.*model.layers.0 \(Lfm2Deco"):
+        assert settled_layout(model, "auto") == "padded"
+    assert settled_layout(model, "padded") == "padded"
+    with pytest.raises(ValueError, match=r"layout is 'trie', but model.layers.0.*'padded'"):
+        settled_layout(model, "trie")
+    assert settled_layout(model_of("Qwen3"), "auto") == "auto"
+
+
+def test_an_update_of_such_a_model_is_that_of_padded_rows():
+    batch = make_batch([related_tree((3, 2), "chat", seed=1)])
+    gradients = []
+    for layout in ("auto", "padded"):
+        policy = Policy.wrap(model_of("Lfm2", **CONV), tokenizer(), beta=0.0)
+        optimizer = torch.optim.SGD(policy.trainable_parameters(), lr=0.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            update(policy, batch, optimizer, UpdateSettings(beta=0.0, layout=layout))
+        gradients.append(gradient(policy.model))
+    assert torch.equal(*gradients)
