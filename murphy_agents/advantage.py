@@ -27,6 +27,11 @@ def center(credits: Sequence[float]) -> list[float]:
     return [credit - mean for credit in credits]
 
 
+def leave_one_out(credits: Sequence[float]) -> list[float]:
+    """A = c - mean c of the others (RLOO, arXiv 2402.14740): n / (n - 1) times `center`'s."""
+    return [a * len(credits) / max(1, len(credits) - 1) for a in center(credits)]
+
+
 def standardize(credits: Sequence[float], ddof: int = 1) -> list[float]:
     """A = (c - mean c) / (std c + 1e-4), the sample's std, as in TRL 0.19.1 (paper, section 4)."""
     centered = center(credits)

@@ -15,6 +15,7 @@ from murphy_agents.run.trackers import names_of
 from murphy_agents.settings import check_names, check_types
 from murphy_agents.settings import described as _field
 from murphy_agents.strategies import algorithm_of
+from murphy_agents.variants import VARIANTS
 
 
 @dataclass
@@ -79,8 +80,10 @@ class TrainConfig:
     )
     train_turns: Literal["last", "all"] = _field("last", "attempts of a chain to train (naive)")
     shuffle_credit: bool = _field(False, "control: permute credits among first attempts (mars)")
-    scale: Literal["sample", "population", "center"] = _field(
-        "sample", "advantages: centered and divided by this standard deviation, or centered alone"
+    scale: Literal["sample", "population", "center", "leave_one_out"] | None = _field(
+        None,
+        "advantages: centered and divided by this standard deviation, centered alone, or less the "
+        "mean of the others; as the paper of loss_type, if not given (grpo: sample)",
     )
     balance: Literal["sum", "turns", "groups"] = _field(
         "sum", "Def. 1's sum over groups, or each turn, or each group, of equal total weight"
@@ -118,11 +121,23 @@ class TrainConfig:
     adam_beta2: float = _field(0.999, "of AdamW, memory of its size; 0.95 suits short, fast runs")
     max_grad_norm: float = _field(1.0, "norm at which gradients are clipped")
     beta: float = _field(0.04, "weight of the KL term; 0 saves the reference model")
-    epsilon: float = _field(0.2, "how far a probability ratio may move from 1")
-    num_iterations: int = _field(1, "optimizer steps per rollout")
-    loss_type: Literal["grpo", "bnpo", "dapo", "dr_grpo"] = _field(
-        "grpo", "what a token's weight is divided by: 'grpo' is Def. 1"
+    epsilon: float = _field(
+        0.2, "how far a probability ratio may fall below 1 (gspo's paper: 3e-4; cispo: no bound)"
     )
+    epsilon_high: float | None = _field(
+        None, "how far it may rise above 1; epsilon, if not given (dapo's paper: 0.28; gspo's 4e-4)"
+    )
+    num_iterations: int = _field(1, "optimizer steps per rollout")
+    loss_type: Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo", "rloo"] = _field(
+        "grpo", "weight and probability ratio of a token, and scale of advantages; 'grpo' is Def. 1"
+    )
+    importance_sampling: Literal[
+        "none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"
+    ] = _field(
+        "none", "correct for the sampler's own log-probs, by token or completion, and what is done "
+        "above importance_sampling_cap"
+    )  # fmt: skip
+    importance_sampling_cap: float = _field(3.0, "largest factor of that correction")
     mask_truncated_completions: bool = _field(False, "leave cut completions out of the loss")
     max_tokens_per_forward: int = _field(
         16384, "tokens that one forward pass may hold, padding included"
@@ -167,6 +182,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_types(self)
         _settle_fanout(self)
+        self.scale = self.scale or VARIANTS[self.loss_type].scale
         _check_ranges(self)
         _check_together(self)
         algorithm_of(self)
@@ -188,9 +204,9 @@ def _check_ranges(config: TrainConfig) -> None:
     for name, least in _AT_LEAST.items():
         if (value := getattr(config, name)) is not None and value < least:
             raise ValueError(f"{name} is {value}; give at least {least}")
-    for name in ("learning_rate", "max_grad_norm", "temperature", "epsilon"):
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)}; give a number above 0")
+    for name in ("learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high"):
+        if (value := getattr(config, name)) is not None and not value > 0:
+            raise ValueError(f"{name} is {value}; give a number above 0")
     for name, (inside, said) in _SHARES.items():
         if not inside(getattr(config, name)):
             raise ValueError(f"{name} is {getattr(config, name)}; give a share in {said}")
@@ -213,7 +229,7 @@ _AT_LEAST = {
     "num_train_epochs": 0, "per_device_train_batch_size": 1, "warmup_steps": 0,
     "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
     "max_cache_tokens": 1, "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "save_total_limit": 1,
-    "eval_iterations": 1, "eval_runs": 1, "eval_temperature": 0,
+    "eval_iterations": 1, "eval_runs": 1, "eval_temperature": 0, "importance_sampling_cap": 1,
 }  # fmt: skip
 
 
@@ -235,10 +251,17 @@ def _check_together(config: TrainConfig) -> None:
         )
     if config.prune != "keep_all" and config.prune_budget is None:
         raise ValueError(f"prune is {config.prune!r}; say with prune_budget how many it keeps")
-    if config.balance != "sum" and config.loss_type in ("bnpo", "dapo"):
+    if config.balance != "sum" and VARIANTS[config.loss_type].weight == "token_mean":
+        others = [name for name, variant in VARIANTS.items() if variant.weight != "token_mean"]
         raise ValueError(
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
-            "weigh alike; choose loss_type 'grpo' or 'dr_grpo', or balance 'sum'"
+            f"weigh alike; choose loss_type {', '.join(others)}, or balance 'sum'"
+        )
+    if config.importance_sampling.startswith("sequence") and config.top_p < 1:
+        raise ValueError(
+            f"importance_sampling is {config.importance_sampling!r} but top_p {config.top_p}: what "
+            "the sampler leaves out of each token's choice multiplies up over a completion, to "
+            f"about {config.top_p} to the power of its length; take a token_ mode, or top_p 1"
         )
     if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
         raise ValueError(
@@ -268,6 +291,11 @@ def _prune_is(name: str) -> Callable[[TrainConfig], bool]:
     return lambda config: config.prune == name
 
 
+def _reads_epsilon(config: TrainConfig) -> bool:
+    # cispo has no lower bound, and without an upper one of its own epsilon is that.
+    return VARIANTS[config.loss_type].ratio != "detached" or config.epsilon_high is None
+
+
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
 _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
@@ -288,6 +316,12 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("prune_alpha1", _prune_is("inter_group"), "by prune 'inter_group'"),
     ("prune_alpha2", _prune_is("inter_group"), "by prune 'inter_group'"),
     ("prune_dropped_pays", _prune_is("inter_group"), "by prune 'inter_group'"),
+    ("epsilon", _reads_epsilon, "by loss_type other than cispo, or without epsilon_high"),
+    (
+        "importance_sampling_cap",
+        lambda config: config.importance_sampling != "none",
+        "with an importance_sampling",
+    ),
     ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
     ("lora_r", lambda config: config.use_peft, "with use_peft"),

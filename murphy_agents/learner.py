@@ -15,7 +15,15 @@ from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.policy import Policy, make_optimizer
 from murphy_agents.run import restore
 from murphy_agents.tree import Group
-from murphy_agents.update import UpdateSettings, make_batch, normaliser_named, update
+from murphy_agents.update import (
+    UpdateSettings,
+    correction_named,
+    make_batch,
+    normaliser_named,
+    settled_layout,
+    surrogate_named,
+    update,
+)
 
 
 @dataclass
@@ -31,7 +39,12 @@ class Learner:
 
     @classmethod
     def start(cls, config: TrainConfig, policy: Policy, num_tasks: int) -> Learner:
-        """A learner at the beginning of a run over that many tasks."""
+        """A learner at the beginning of a run over that many tasks.
+
+        Raises:
+            ValueError: the layout is "trie", and the model cannot be run along one.
+        """
+        settled_layout(policy.model, config.layout)
         num_steps = steps_of(config, num_tasks)
         optimizer, scheduler = make_optimizer(
             policy,
@@ -81,6 +94,9 @@ def update_settings(config: TrainConfig) -> UpdateSettings:
     return UpdateSettings(
         temperature=config.temperature,
         epsilon=config.epsilon,
+        epsilon_high=config.epsilon_high,
+        surrogate=surrogate_named(config.loss_type),
+        correction=correction_named(config.importance_sampling, config.importance_sampling_cap),
         beta=config.beta,
         max_grad_norm=config.max_grad_norm,
         num_iterations=config.num_iterations,

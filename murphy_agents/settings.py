@@ -56,6 +56,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 
 
 def _said(hint: Any) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(map(_said, get_args(hint)))
     if get_origin(hint) is Literal:
         near = ", ".join(repr(choice) for choice in get_args(hint))
         return f"one of {near}"

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from murphy_agents import advantage, algorithms, balance, prune
+from murphy_agents.variants import variant_named
 
 if TYPE_CHECKING:
     from murphy_agents.config import TrainConfig
@@ -15,6 +16,7 @@ _SCALES: dict[str, advantage.Scale] = {
     "sample": advantage.standardize,
     "population": advantage.standardize_population,
     "center": advantage.center,
+    "leave_one_out": advantage.leave_one_out,
 }
 _BALANCES: dict[str, balance.Balance] = {
     "sum": balance.sum_of_groups,
@@ -41,8 +43,11 @@ def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
         case "murphy_mars":
             shuffled, seed = config.shuffle_credit, config.seed
             algorithm = algorithms.murphy_mars(fanout, pruned, shuffled, seed)
+    scale = config.scale or variant_named(config.loss_type).scale
     return dataclasses.replace(
-        algorithm, scale=_SCALES[config.scale], balance=_BALANCES[config.balance]
+        algorithm,
+        scale=_SCALES[scale],
+        balance=_BALANCES[config.balance],
     )
 
 

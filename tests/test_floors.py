@@ -25,7 +25,7 @@ FLOORS = [
     ["murphy_agents.prune"],
     ["murphy_agents.credit", "murphy_agents.advantage"],
     ["murphy_agents.peers", "murphy_agents.balance"],
-    ["murphy_agents.algorithms"],
+    ["murphy_agents.algorithms", "murphy_agents.variants"],
     ["murphy_agents.engines", "murphy_agents.engines.protocol", "murphy_agents.codec"],
     ["murphy_agents.clock", "murphy_agents.files"],
     ["murphy_agents.stats"],

@@ -47,6 +47,9 @@ class TreeRow:
     made: dict[Any, Any] = field(default_factory=dict)
     """Index tensors and masks, by what they are for."""
 
+    windows: set[int | None] = field(default_factory=set)
+    """That layers asked for so far; None: no window."""
+
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, made at the first call with this key."""
         if key not in self.made:
@@ -88,20 +91,26 @@ def trie_attention(
     """
     if tree is None:
         raise ValueError(
-            f"{type(module).__name__}: attention {NAME!r} got no row; the model does not hand "
-            "keywords on to its attention, so use layout='padded'"
+            f"{_said(module)}: attention {NAME!r} got no row; the model does not hand keywords "
+            "on to its attention, so use layout='padded'"
         )
     left_out = [name for name in ("s_aux", "softcap") if kwargs.get(name) is not None]
     left_out += ["dropout"] * bool(dropout)
     left_out += ["a mask of its own"] * (attention_mask is not None and attention_mask.numel() > 0)
     if left_out:
         raise ValueError(
-            f"{type(module).__name__} uses {left_out[0]}, which attention along a trie would leave "
-            "out; use layout='padded'"
+            f"{_said(module)} uses {left_out[0]}, which attention along a trie would leave out; "
+            "use layout='padded'"
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    tree.windows.add(sliding_window)
     mixed = _WAYS[tree.way](query, key, value, tree, scale, sliding_window)
     return mixed.transpose(1, 2), None
+
+
+def _said(module: Any) -> str:
+    layer = getattr(module, "layer_idx", None)
+    return type(module).__name__ + (f" of layer {layer}" if layer is not None else "")
 
 
 def default_way(device: torch.device) -> Way:

@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 BLOCK = 128
 _HALF = (torch.bfloat16, torch.float16)
 BUCKET = 1024
-"""Rows are filled up to a multiple of it, so that few lengths are compiled."""
+"""Rows are filled up to a multiple of it, so that there are few lengths to compile for."""
 
 
 def flex(
@@ -158,4 +158,6 @@ def _compiled(device: str) -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
     # Without compilation it is right but makes the whole matrix: good enough for tests on CPUs.
-    return torch.compile(flex_attention, dynamic=False) if device == "cuda" else flex_attention
+    # Compiled for every length apart, rows of more than a few lengths would pass torch's limit of
+    # compilations and be run without it. Left to itself, torch compiles for all from the second on.
+    return torch.compile(flex_attention) if device == "cuda" else flex_attention

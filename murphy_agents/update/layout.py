@@ -130,6 +130,11 @@ class Packed:
         ).last_hidden_state
         return hidden_1MH[0].index_select(0, state_U), Targets(state_N, id_N)
 
+    @property
+    def windows(self) -> set[int | None]:
+        """The windows that layers asked for so far."""
+        return set().union(*(row.windows for row in self._rows.values()))
+
     def _row(self, device: torch.device) -> TreeRow:
         if device not in self._rows:
             self._rows[device] = TreeRow(self.trie, device, self.way or default_way(device))

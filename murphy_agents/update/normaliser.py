@@ -2,15 +2,15 @@
 
 What a token of completion o weighs under each name (G: group size, P: problems, L: token limit):
 
-| name            | weight          | source                                                |
-|-----------------|-----------------|-------------------------------------------------------|
-| `grpo`          | 1 / (P · G · o) | the paper's Def. 1, o standing for its length         |
-| `bnpo`, `dapo`  | 1 / tokens      | of the whole batch: DAPO (arXiv 2503.14476), TRL      |
-| `dr_grpo`       | 1 / (P · G · L) | Dr. GRPO (arXiv 2503.20783)                           |
+| name              | weight          | source                                              |
+|-------------------|-----------------|-----------------------------------------------------|
+| `sequence_mean`   | 1 / (P · G · o) | the paper's Def. 1, o standing for its length       |
+| `token_mean`      | 1 / tokens      | of the whole batch: DAPO (arXiv 2503.14476), TRL    |
+| `constant_length` | 1 / (P · G · L) | Dr. GRPO (arXiv 2503.20783)                         |
 
-1/G is the node's `weight`; `bnpo` and `dapo`, to which all tokens are alike, read it only as
-"trained or not". TRL's `bnpo` divides by the tokens of a micro-batch, so that its gradient depends
-on the split; here the two names mean the same.
+Which loss has which: `murphy_agents.variants`. 1/G is the node's `weight`; `token_mean`, to which
+all tokens are alike, reads it only as "trained or not". TRL's `bnpo` divides by the tokens of a
+micro-batch, so that its gradient depends on the split; here it means the same as `dapo`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from murphy_agents.tree import Node
+from murphy_agents.variants import Weight, variant_named
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,10 @@ def constant_length(max_completion_length: int) -> Normaliser:
 
 
 def normaliser_named(loss_type: str, max_completion_length: int) -> Normaliser:
-    """The normaliser that a configuration's `loss_type` stands for."""
-    named = {
-        "grpo": sequence_mean,
-        "bnpo": token_mean,
-        "dapo": token_mean,
-        "dr_grpo": constant_length(max_completion_length),
+    """The normaliser of the variant that a configuration's `loss_type` stands for."""
+    named: dict[Weight, Normaliser] = {
+        "sequence_mean": sequence_mean,
+        "token_mean": token_mean,
+        "constant_length": constant_length(max_completion_length),
     }
-    if loss_type not in named:
-        raise ValueError(f"loss_type is {loss_type!r}; choose one of {sorted(named)}")
-    return named[loss_type]
+    return named[variant_named(loss_type).weight]

@@ -23,9 +23,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from murphy_agents.update.attention import Way
 from murphy_agents.update.batch import Batch, Sample
+from murphy_agents.update.correction import Correction
 from murphy_agents.update.layout import Layout, MicroBatch, micro_batches
 from murphy_agents.update.logprob import trained_logprobs
 from murphy_agents.update.loss import murphy_loss
+from murphy_agents.update.packable import settled_layout
+from murphy_agents.update.surrogate import Surrogate, by_token
 
 
 class TrainablePolicy(Protocol):
@@ -55,11 +58,18 @@ class UpdateSettings:
     token_budget: int = 16384
     """Most positions of a micro-batch, padding included; bounds memory, changes no gradient."""
     layout: Layout = "auto"
-    """How samples are laid out for the model: see `murphy_agents.update.layout`."""
+    """How samples are laid out for the model: see `murphy_agents.update.layout`. "auto" pads with a
+    warning where a trie would be wrong, see `murphy_agents.update.packable`."""
     tree_attention: Way | None = None
     """How attention along a trie is done; None: as the device asks for."""
     autocast_dtype: torch.dtype | None = None
     """Half precision for the matrix products of a float32 model; None: none."""
+    epsilon_high: float | None = None
+    """None: as `epsilon`."""
+    surrogate: Surrogate = by_token
+    """How the ratio enters the loss."""
+    correction: Correction | None = None
+    """For the distance of the sampler's probabilities to the policy's; None: none."""
 
     def __post_init__(self) -> None:
         if self.num_iterations < 1:
@@ -68,8 +78,8 @@ class UpdateSettings:
             raise ValueError(
                 f"max_grad_norm is {self.max_grad_norm}; give one above 0, or float('inf') for none"
             )
-        for name in ("epsilon", "beta"):
-            if getattr(self, name) < 0:
+        for name in ("epsilon", "epsilon_high", "beta"):
+            if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
 
 
@@ -92,14 +102,20 @@ def update(
     Returns:
         Means over the trained tokens (`kl`, `ratio`, `clip_share`, `entropy`), `loss`, `grad_norm`
         (before clipping), all averaged over the iterations; `sampler_gap`, the mean distance to the
-        log-probs that came with the samples, where they came; counts of one pass: `trained_tokens`,
-        `forwarded_tokens` (padding included), `skipped_samples`; and `optimizer_steps`: 0, with no
-        means beside it, where there was nothing to train.
+        log-probs that came with the samples, where they came; with a correction, the mean of its
+        factors (`importance_ratio`) and the share that its cap changed (`importance_cut_share`);
+        counts of one pass: `trained_tokens`, `forwarded_tokens` (padding included),
+        `skipped_samples`; and `optimizer_steps`: 0, with no means beside it, where there was
+        nothing to train.
 
     Raises:
+        ValueError: samples are to be corrected and came without log-probs, or to be laid out as a
+            trie with a model that cannot be; nothing was done.
         FloatingPointError: the gradient is not finite; no step was taken with it.
     """
     settings = settings or UpdateSettings()
+    if settings.correction is not None:
+        settings.correction.check(batch.samples)
     samples = _with_gradient(batch.samples, settings.beta)
     metrics = {
         "trained_tokens": float(sum(len(sample.completion_ids) for sample in samples)),
@@ -110,9 +126,8 @@ def update(
     if not samples:
         _pass_over(optimizer, scheduler, settings.num_iterations)
         return metrics
-    laid_out = micro_batches(
-        samples, settings.token_budget, settings.layout, settings.tree_attention
-    )
+    layout = settled_layout(policy.model, settings.layout)
+    laid_out = micro_batches(samples, settings.token_budget, layout, settings.tree_attention)
     parts = [_Part.of(part) for part in laid_out]
     metrics["forwarded_tokens"] = float(sum(part.micro_batch.num_positions for part in parts))
     metrics["optimizer_steps"] = float(settings.num_iterations)
@@ -144,7 +159,9 @@ class _Part:
     """A micro-batch and what of it does not change from one iteration to the next."""
 
     micro_batch: MicroBatch
+    length_B: Tensor
     advantage_N: Tensor
+    """Corrected from the first pass on, if it is to be."""
     weight_N: Tensor
     sampler_N: Tensor
     """The engine's log-probs; NaN where it gave none."""
@@ -154,15 +171,16 @@ class _Part:
     @classmethod
     def of(cls, micro_batch: MicroBatch) -> _Part:
         samples = micro_batch.samples
+        length_B = torch.tensor([len(sample.completion_ids) for sample in samples])
 
         def per_token(values: list[float]) -> Tensor:
-            lengths = torch.tensor([len(sample.completion_ids) for sample in samples])
-            return torch.tensor(values, dtype=torch.float64).repeat_interleave(lengths)
+            return torch.tensor(values, dtype=torch.float64).repeat_interleave(length_B)
 
         nan = float("nan")
         sampler = [x for s in samples for x in s.logprobs or (nan,) * len(s.completion_ids)]
         return cls(
             micro_batch,
+            length_B,
             advantage_N=per_token([sample.advantage for sample in samples]),
             weight_N=per_token([sample.weight for sample in samples]),
             sampler_N=torch.tensor(sampler, dtype=torch.float64),
@@ -205,11 +223,10 @@ def _loss_backward(
         logp_N, entropy_N = trained_logprobs(
             policy.model, part.micro_batch, settings.temperature, with_entropy=True
         )
-    gap = {}
+    first = {}
     if part.old_N is None:
         part.old_N = logp_N.detach()
-        gap_N = (part.old_N - part.sampler_N.to(part.old_N)).abs()
-        gap = {"sampler_gap": gap_N.nansum(), "sampler_tokens": (~gap_N.isnan()).sum()}
+        first = _compare_with_sampler(part, part.old_N, settings.correction)
     loss, stats = murphy_loss(
         logp_N,
         part.old_N,
@@ -218,9 +235,27 @@ def _loss_backward(
         part.weight_N.to(logp_N),
         settings.epsilon,
         settings.beta,
+        settings.epsilon_high,
+        settings.surrogate,
+        part.length_B,
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-    return {"loss": loss.detach(), "entropy": entropy_N.sum()} | stats | gap
+    return {"loss": loss.detach(), "entropy": entropy_N.sum()} | stats | first
+
+
+def _compare_with_sampler(
+    part: _Part, old_N: Tensor, correction: Correction | None
+) -> dict[str, Tensor]:
+    """Corrects the part's advantages, if asked to; gives sums of distances and corrections."""
+    sampler_N = part.sampler_N.to(old_N)
+    gap_N = (old_N - sampler_N).abs()
+    sums = {"sampler_gap": gap_N.nansum(), "sampler_tokens": (~gap_N.isnan()).sum()}
+    if correction is not None:
+        factor_N, cut_N = correction(old_N, sampler_N, part.length_B)
+        # A factor of the surrogate is one of the advantage: it is never below 0.
+        part.advantage_N = part.advantage_N.to(old_N) * factor_N
+        sums |= {"importance_ratio": factor_N.sum(), "importance_cuts": cut_N.sum()}
+    return sums
 
 
 def _means(sums: Counter[str], num_iterations: int) -> dict[str, float]:
@@ -229,6 +264,9 @@ def _means(sums: Counter[str], num_iterations: int) -> dict[str, float]:
     means |= {name: sums[name] / num_iterations for name in ("loss", "grad_norm")}
     if sums["sampler_tokens"]:
         means["sampler_gap"] = sums["sampler_gap"] / sums["sampler_tokens"]
+    if "importance_ratio" in sums:
+        means["importance_ratio"] = sums["importance_ratio"] / sums["sampler_tokens"]
+        means["importance_cut_share"] = sums["importance_cuts"] / sums["sampler_tokens"]
     return means
 
 

@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 from trees import specs, tree
 
 from murphy_agents import balance, peers
-from murphy_agents.advantage import center, standardize, standardize_population
+from murphy_agents.advantage import (
+    center,
+    leave_one_out,
+    standardize,
+    standardize_population,
+)
 from murphy_agents.algorithms import Algorithm, murphy_mars, naive
 from murphy_agents.credit import own_reward
 from murphy_agents.tree import Group, Node, groups, walk
 
-SCALES = [standardize, standardize_population, center]
+SCALES = [standardize, standardize_population, center, leave_one_out]
 
 
 def test_standardize_by_hand():
@@ -29,6 +34,12 @@ def test_population_by_hand():
 
 def test_centre_by_hand():
     assert center([1.0, 0.5, 0.0]) == [0.5, 0.0, -0.5]
+
+
+def test_leave_one_out_by_hand():
+    # The others' means are .25, .5 and .75.
+    assert leave_one_out([1.0, 0.5, 0.0]) == pytest.approx([0.75, 0.0, -0.75])
+    assert leave_one_out([1.0, 0.0]) == [1.0, -1.0]
 
 
 @pytest.mark.parametrize("scale", SCALES)

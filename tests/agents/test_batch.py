@@ -8,6 +8,7 @@ from murphy_agents.tree import Group, Node
 from murphy_agents.update import Sample, Totals, count, make_batch, normaliser_named
 from murphy_agents.update.batch import split
 from murphy_agents.update.normaliser import constant_length, token_mean
+from murphy_agents.variants import VARIANTS
 
 
 def trained(length, weight, advantage=1.0, **fields):
@@ -56,15 +57,15 @@ def test_dr_grpo_divides_by_the_token_limit():
     assert weights(batch) == pytest.approx([1 / 100, 1 / 100, 1 / 50])
 
 
-@pytest.mark.parametrize("name", ["grpo", "bnpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize("name", VARIANTS)
 def test_one_completion_at_the_token_limit_weighs_the_same_under_every_name(name):
     tree = Group([trained(8, 1.0)], prompt_ids=(7,))
     assert weights(make_batch([tree], normaliser_named(name, 8))) == [1 / 8]
 
 
 def test_an_unknown_loss_type_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'gspo'; choose one of .*'dapo'"):
-        normaliser_named("gspo", 8)
+    with pytest.raises(ValueError, match=r"'gspro'; choose one of .*'dapo'"):
+        normaliser_named("gspro", 8)
 
 
 def test_samples_carry_the_groups_prompt_and_the_sampled_ids_in_tree_order():

@@ -48,6 +48,30 @@ def read_config(arguments):
             "shuffle_credit is given but read only by murphy_mars",
         ),
         ({"balance": "turns", "loss_type": "dapo"}, "all tokens weigh alike"),
+        (
+            {"balance": "groups", "loss_type": "cispo"},
+            "all tokens weigh alike; choose loss_type grpo, dr_grpo, gspo, rloo, or balance",
+        ),
+        ({"loss_type": "ppo"}, "loss_type is 'ppo'.*'gspo'"),
+        ({"epsilon_high": 0.0}, "epsilon_high is 0.0; give a number above 0"),
+        (
+            {"loss_type": "cispo", "epsilon": 0.1, "epsilon_high": 4.0},
+            "epsilon is given but read only by loss_type other than cispo",
+        ),
+        ({"scale": "mean"}, "scale is 'mean'; expected one of .*'leave_one_out' or None"),
+        ({"importance_sampling": "token"}, "importance_sampling is 'token'.*'token_mask'"),
+        (
+            {"importance_sampling_cap": 2.0},
+            "importance_sampling_cap is given but read only with an importance_sampling",
+        ),
+        (
+            {"importance_sampling": "sequence_mask", "top_p": 0.95},
+            "'sequence_mask' but top_p 0.95.*take a token_ mode",
+        ),
+        (
+            {"importance_sampling": "token_mask", "importance_sampling_cap": 0.5},
+            "importance_sampling_cap is 0.5; give at least 1",
+        ),
         ({"save_steps": -1}, "save_steps is -1"),
         ({"save_total_limit": 0}, "save_total_limit is 0; give at least 1"),
         ({"save_total_limit": 3, "save_steps": 0}, "read only with save_steps"),
@@ -57,6 +81,25 @@ def read_config(arguments):
 def test_impossible_values_are_named(values, named):
     with pytest.raises(ValueError, match=named):
         TrainConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "scale"),
+    [("grpo", "sample"), ("gspo", "sample"), ("dr_grpo", "center"), ("rloo", "leave_one_out")],
+)
+def test_the_scale_is_that_of_the_losss_paper_unless_given(loss_type, scale):
+    assert TrainConfig(loss_type=loss_type).scale == scale
+    assert TrainConfig(loss_type=loss_type, scale="population").scale == "population"
+    # What is settled stays when settings are checked once more, as a run does.
+    assert dataclasses.replace(TrainConfig(loss_type=loss_type)).scale == scale
+
+
+def test_a_nucleus_and_a_correction_by_token_go_together():
+    assert TrainConfig(importance_sampling="token_mask", top_p=0.95).top_p == 0.95
+
+
+def test_cispo_takes_epsilon_for_its_upper_bound_where_it_has_no_other():
+    assert TrainConfig(loss_type="cispo", epsilon=0.3).epsilon_high is None
 
 
 def test_yaml_numbers_without_a_dot_are_numbers():

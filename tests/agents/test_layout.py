@@ -278,7 +278,7 @@ def test_a_model_that_hands_no_row_on_is_told_so():
     model = small_model()
     model.model = Keeping(model.model)
     model.get_input_embeddings = lambda: model.model.inner.embed_tokens
-    with pytest.raises(ValueError, match=r"Qwen3Attention.*got no row.*layout='padded'"):
+    with pytest.raises(ValueError, match=r"Qwen3Attention of layer 0.*got no row.*layout='padded'"):
         trained_logprobs(model, Packed(random_samples(2)), 1.0)
 
 

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from definition1 import objective
-from models import gradient, perturbed, random_tree, small_model, tokenizer
+from models import gradient, perturbed, random_tree, small_model
+from trl_losses import as_trl, grpo_trainer
 
 from murphy_agents.tree import Group, Node
 from murphy_agents.update import make_batch, murphy_loss, trained_logprobs
-from murphy_agents.update.loss import k3
+from murphy_agents.update.kl import k3
 
 
 def tensor(*values):
@@ -133,74 +134,14 @@ def test_on_policy_the_own_log_probs_serve_as_old_ones():
 
 @pytest.fixture(scope="module")
 def trl_trainer(tmp_path_factory):
-    """TRL's trainer around a float64 model; only its `_compute_loss` is called."""
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
-    settings = GRPOConfig(
-        output_dir=str(tmp_path_factory.mktemp("trl")),
-        loss_type="grpo",
-        beta=0.0,
-        use_bias_correction_kl=False,  # Def. 1's KL term stands outside of the ratio
-        epsilon=0.05,
-        temperature=0.6,
-        use_cpu=True,
-        bf16=False,
-        activation_checkpointing=False,
-        report_to=[],
-        per_device_train_batch_size=2,
-        num_generations=2,
-    )
-    trainer = GRPOTrainer(
-        model=small_model(),
-        reward_funcs=lambda completions, **_: [0.0] * len(completions),
-        args=settings,
-        train_dataset=Dataset.from_list([{"prompt": "add"}]),
-        processing_class=tokenizer(),
-    )
-    # Given to the config, it would have the trainer load a reference model from the hub; the
-    # reference's log-probs come with the inputs here.
-    trainer.beta = 0.04
-    trainer.current_gradient_accumulation_steps = 1
-    return trainer
-
-
-def as_trl(samples, old, reference):
-    """The same samples in TRL's layout: prompts padded left, completions right."""
-
-    def pad(rows, left):
-        width = max(map(len, rows))
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            columns = slice(width - len(row), width) if left else slice(0, len(row))
-            ids[i, columns], mask[i, columns] = torch.tensor(row), 1
-        return ids, mask
-
-    prompt_ids, prompt_mask = pad([s.prompt_ids for s in samples], left=True)
-    completion_ids, completion_mask = pad([s.completion_ids for s in samples], left=False)
-
-    def logps(model):
-        padded = torch.zeros(completion_ids.shape, dtype=torch.float64)
-        padded[completion_mask.bool()] = trained_logprobs(model, samples, 0.6).detach()
-        return padded
-
-    return {
-        "prompt_ids": prompt_ids,
-        "prompt_mask": prompt_mask,
-        "completion_ids": completion_ids,
-        "completion_mask": completion_mask,
-        "advantages": tensor(*[s.advantage for s in samples]),
-        "old_per_token_logps": logps(old),
-        "ref_per_token_logps": logps(reference),
-    }
+    return grpo_trainer(tmp_path_factory.mktemp("trl"))
 
 
 def distance_to_trl(trainer, trees, factor):
     """Largest difference of loss or gradient to `factor` times TRL's, and the largest gradient."""
     model = trainer.model
     old, reference = perturbed(small_model(), seed=1), perturbed(small_model(), seed=2)
-    inputs = as_trl(make_batch(trees).samples, old, reference)
+    inputs = as_trl(make_batch(trees).samples, old, reference, temperature=0.6)
     model.train()
     model.zero_grad()
     loss = trainer._compute_loss(model, inputs)

@@ -56,6 +56,13 @@ PLAIN = graded(MARS, FORKED)
         ),
         ({"scale": "population"}, replace(MARS, scale=advantage.standardize_population)),
         ({"scale": "center"}, replace(MARS, scale=advantage.center)),
+        ({"scale": "leave_one_out"}, replace(MARS, scale=advantage.leave_one_out)),
+        ({"loss_type": "dr_grpo"}, replace(MARS, scale=advantage.center)),
+        ({"loss_type": "rloo"}, replace(MARS, scale=advantage.leave_one_out)),
+        (
+            {"loss_type": "rloo", "scale": "population"},
+            replace(MARS, scale=advantage.standardize_population),
+        ),
         ({"balance": "turns"}, replace(MARS, balance=balance.mean_of_turns)),
         ({"balance": "groups"}, replace(MARS, balance=balance.mean_of_groups)),
         (

@@ -78,6 +78,39 @@ def test_the_policy_gets_better(algorithm, tmp_path):
     assert history[-1]["reward/turn_1"] > 0.8
 
 
+@pytest.mark.parametrize(
+    ("loss_type", "importance_sampling"),
+    [
+        ("gspo", "sequence_mask"),
+        ("cispo", "token_truncate"),
+        ("rloo", "token_mask"),
+        ("dr_grpo", "sequence_truncate"),
+    ],
+)
+def test_every_loss_learns_and_the_engines_word_is_nearly_the_policys(
+    loss_type, importance_sampling, tmp_path
+):
+    config = TrainConfig(
+        model="tiny",
+        algorithm="grpo",
+        loss_type=loss_type,
+        importance_sampling=importance_sampling,
+        output_dir=str(tmp_path / "run"),
+        num_generations=6,
+        num_iterations=2,
+        max_steps=12,
+        per_device_train_batch_size=2,
+        max_completion_length=10,
+        learning_rate=2e-2,
+        beta=0.0,
+    )
+    history = train(config, make_env=Letters).history
+    assert history[-1]["reward/turn_1"] > 0.2 + history[0]["reward/turn_1"]
+    for step in history:
+        assert step["importance_ratio"] == pytest.approx(1.0, abs=1e-3)
+        assert step["importance_cut_share"] == 0
+
+
 def test_files_of_a_run(tmp_path):
     result = run(tmp_path / "run", save_steps=1)
     records = lines(tmp_path / "run" / "rollouts.jsonl")

@@ -17,6 +17,8 @@ from murphy_agents.lease import EnvPool
 from murphy_agents.rollout import Rollout
 from murphy_agents.room import check_room
 from murphy_agents.tree import Group, Node
+from murphy_agents.update.surrogate import by_product
+from murphy_agents.variants import VARIANTS
 from murphy_agents.wiring import (
     batches,
     check_turns,
@@ -102,6 +104,10 @@ def test_settings_of_the_update():
     config = TrainConfig(
         temperature=0.5,
         epsilon=0.3,
+        epsilon_high=0.4,
+        loss_type="rloo",
+        importance_sampling="token_mask",
+        importance_sampling_cap=5.0,
         beta=0.7,
         max_grad_norm=0.9,
         num_iterations=3,
@@ -120,6 +126,9 @@ def test_settings_of_the_update():
         "layout": "trie",
         "tree_attention": "dense",
         "autocast_dtype": torch.bfloat16,
+        "epsilon_high": 0.4,
+        "surrogate": by_product,
+        "correction": {"mode": "token_mask", "cap": 5.0},
     }
 
 
@@ -168,7 +177,7 @@ def tiny_tree():
     return root
 
 
-@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize("loss_type", VARIANTS)
 @pytest.mark.parametrize("mask", [False, True])
 def test_settings_of_the_batch(loss_type, mask, pool, monkeypatch):
     seen = []
@@ -187,6 +196,9 @@ def test_settings_of_the_batch(loss_type, mask, pool, monkeypatch):
         "bnpo": {2: 1 / tokens, 4: 1 / tokens},
         "dapo": {2: 1 / tokens, 4: 1 / tokens},
         "dr_grpo": {2: 1 / 32, 4: 1 / 32},
+        "gspo": {2: 1 / 4, 4: 1 / 8},
+        "cispo": {2: 1 / tokens, 4: 1 / tokens},
+        "rloo": {2: 1 / 4, 4: 1 / 8},
     }[loss_type]
     assert weights == ({4: both[4]} if mask else both)
 

@@ -1,0 +1,162 @@
+"""Whether a model's states along a trie are those of its sequences alone: told, or else tried.
+
+Whatever carries something from token to token other than attention along the path would be wrong
+along a trie: recurrent, state-space, convolutional and linear-attention layers, sinks, biases of
+positions, attention of the model's own. Instead of knowing all models, a trie of two branches is
+run both ways, and the first layer whose states differ is named. What so short a trie cannot show
+(chunks, windows) is read from the config and from what layers ask of their attention.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from murphy_agents.update.batch import Sample
+from murphy_agents.update.layout import Layout, Packed, Padded
+
+_KNOWN_LAYERS = ("full_attention", "sliding_attention")
+_SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4))
+"""A trie whose second branch stands behind the first in the row, and must not see it."""
+_FAR = {torch.bfloat16: 0.03, torch.float16: 0.01}
+"""Distance of a state, as a share of its size, that rounding in one layer does not explain; 1e-3
+for other types. Over the layers of a deep model rounding adds up, but does not treble in one."""
+_tried: WeakKeyDictionary[nn.Module, str | None] = WeakKeyDictionary()
+
+
+def packing_obstacle(model: Any) -> str | None:
+    """Why the model cannot be run along a trie, with the layer named; None: it can.
+
+    Each model is tried once, with a forward for each of two short sequences and one for both. On
+    the `meta` device it is judged by its config alone.
+
+    Args:
+        model: a transformers causal language model, or a peft model around one.
+    """
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if causal not in _tried:
+        _tried[causal] = _told(causal) or _shown(causal)
+    return _tried[causal]
+
+
+def settled_layout(model: Any, layout: Layout) -> Layout:
+    """The layout to use with a model: "padded" in place of "auto" where there is an obstacle.
+
+    Raises:
+        ValueError: the layout is "trie", and there is an obstacle.
+    """
+    obstacle = None if layout == "padded" else packing_obstacle(model)
+    if obstacle is None:
+        return layout
+    if layout == "trie":
+        raise ValueError(f"layout is 'trie', but {obstacle}; use layout 'padded'")
+    warnings.warn(
+        f"completions are padded, and what they share is run again for each: {obstacle}",
+        stacklevel=2,
+    )
+    return "padded"
+
+
+def _told(causal: Any) -> str | None:
+    """What the config tells."""
+    config = causal.config.get_text_config()
+    for index, kind in enumerate(getattr(config, "layer_types", None) or ()):
+        if kind not in _KNOWN_LAYERS:
+            known = " and ".join(_KNOWN_LAYERS)
+            layer = dict(enumerate(_layers(causal))).get(index, ("a layer", None))
+            return f"{_said(*layer)}: config.layer_types[{index}] is {kind!r}; known are {known}"
+    for name in ("attention_chunk_size", "use_bidirectional_attention"):
+        if getattr(config, name, None):
+            return f"config.{name} is {getattr(config, name)!r}, which a trie does not follow"
+    return None
+
+
+def _shown(causal: Any) -> str | None:
+    """What running a small trie shows."""
+    if next(causal.parameters()).device.type == "meta":
+        return None
+    samples = [Sample(_SHARED, branch, 1.0, 1.0) for branch in _BRANCHES]
+    packed = Packed(samples, "dense")
+    with torch.no_grad(), _evaluating(causal):
+        alone = [_outputs(causal, Padded([sample])) for sample in samples]
+        try:
+            with packed.attention(causal):
+                along = _outputs(causal, packed)
+        except Exception as error:  # whatever a model does with a row that it does not understand
+            return f"on a trie it fails with {type(error).__name__}: {error}"
+    if not along:
+        return f"{type(causal.base_model).__name__} has no list of decoder layers to look at"
+    before = 0.0
+    for name, states_MH in along.items():
+        apart = max(
+            _distance(states_MH[torch.from_numpy(path)], own[name])
+            for path, own in zip(packed.trie.paths, alone, strict=True)
+        )
+        if not apart <= max(_FAR.get(states_MH.dtype, 1e-3), 3 * before):
+            return f"{name} gives other states along a trie than for a sequence alone"
+        before = apart
+    if _has_windows(causal) and packed.windows <= {None}:
+        return "config.sliding_window is set, but no layer passes a window to its attention"
+    return None
+
+
+def _outputs(causal: Any, part: Padded | Packed) -> dict[str, Tensor]:
+    """States after each layer, position by position, by the layers' names."""
+    found: dict[str, Tensor] = {}
+
+    def keep(said: str, output: Any) -> None:
+        found[said] = (output[0] if isinstance(output, tuple) else output).squeeze(0)
+
+    hooks = []
+    for name, layer in _layers(causal):
+        said = _said(name, layer)
+        hooks.append(layer.register_forward_hook(lambda _, __, output, s=said: keep(s, output)))
+    try:
+        part.states(causal)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _layers(causal: Any) -> Iterator[tuple[str, Any]]:
+    """Name and module of each decoder layer; none if they are not found."""
+    number = getattr(causal.config.get_text_config(), "num_hidden_layers", None)
+    for name, module in causal.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == number:
+            yield from ((f"{name}.{index}", layer) for index, layer in enumerate(module))
+            return
+
+
+def _said(name: str, layer: Any) -> str:
+    return f"{name} ({type(layer).__name__})" if layer is not None else name
+
+
+def _distance(one_TH: Tensor, other_TH: Tensor) -> float:
+    """Of the position that is furthest off."""
+    one_TH, other_TH = one_TH.double(), other_TH.double()
+    return float(((one_TH - other_TH).norm(dim=-1) / other_TH.norm(dim=-1)).max())
+
+
+def _has_windows(causal: Any) -> bool:
+    config = causal.config.get_text_config()
+    if (kinds := getattr(config, "layer_types", None)) is not None:
+        return "sliding_attention" in kinds
+    used = getattr(config, "use_sliding_window", True)
+    return bool(used and getattr(config, "sliding_window", None))
+
+
+@contextmanager
+def _evaluating(causal: Any) -> Iterator[None]:
+    training = causal.training
+    causal.eval()
+    try:
+        yield
+    finally:
+        causal.train(training)
