@@ -16,6 +16,8 @@ COUNT_COLUMNS = (
     ("trie/trained", lambda c: f"{c.ratio('trie', 'trained'):.3f}"),
 )
 TERA = 1e12
+QUIET = 1.5
+"""Most load of a run that had the machine to itself; it is 1 by its own thread."""
 
 
 def lines(record):
@@ -51,6 +53,7 @@ def markdown(record):
             "least and the most; ratios are taken within each round. What is marked as computed",
             "was not measured.",
             "",
+            *_caution(record["load"]),
             *(["All goals are met."] if not missed else ["Missed:", *map(_missed, missed)]),
             "",
             "```",
@@ -59,6 +62,13 @@ def markdown(record):
             "",
         ]
     )
+
+
+def _caution(load):
+    if max(load) > QUIET:
+        yield f"Other work ran beside it (load average up to {max(load):.1f}): times, those of the"
+        yield "clock above all, are noisier than on a machine with nothing else to do."
+        yield ""
 
 
 def _missed(goal):
