@@ -10,6 +10,7 @@ import pytest
 import torch
 from trl.trainer import utils as trl_utils
 
+from benchmarks.update import __main__ as command_line
 from benchmarks.update import (
     analysis,
     counts,
@@ -129,6 +130,13 @@ def test_ratios_are_near_those_of_an_earlier_count(
     }
 
 
+def test_the_readme_counts_as_the_benchmark_does():
+    found = counts.over_seeds(FULL["trees"]["S2 all fail"], "requote", FULL)
+    said = " ".join((ROOT / "README.md").read_text().split())
+    for number in (found.trie.tokens, found.padded.tokens, found.trained):
+        assert f" {number:,.0f}" in said
+
+
 def test_all_ways_give_one_loss_and_one_gradient(contest, problem, tiny):
     losses = {way: contest.run(way, problem) for way in variants.WAYS}
     whole = {f"{way}, whole": contest.run(way, problem, whole=True) for way in variants.WAYS}
@@ -198,6 +206,20 @@ def test_every_round_is_another_tree(tiny):
     for taken in record["rounds"].values():
         assert set(taken) == set(variants.WAYS)
         assert all(len(pairs) == 2 and min(map(min, pairs)) > 0 for pairs in taken.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rounds", "0"], "--rounds is 0; give at least 1"),
+        (["--show", "a", "--json", "b"], "--show reads a record and writes none"),
+        (["--show", "nowhere.json"], "give a file that --json wrote"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_work(words, said, capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(words)
+    assert said in capsys.readouterr().err
 
 
 def test_parts_that_are_not_there_are_refused():

@@ -18,12 +18,14 @@ def main(arguments=None):
     """Measure, print, write."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.show and options.json:
+        parser.error("--show reads a record and writes none; leave --json out")
     try:
         record = _record(options)
     except ValueError as error:
         parser.error(str(error))
     print(*tell.lines(record), sep="\n")
-    if options.json and not options.show:
+    if options.json:
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(tell.markdown(record), encoding="utf-8")
@@ -46,7 +48,10 @@ def _parser():
 
 def _record(options):
     if options.show:
-        return json.loads(options.show.read_text(encoding="utf-8"))
+        try:
+            return json.loads(options.show.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"--show: {error}; give a file that --json wrote") from error
     settings = settings_file.load(options.quick)
     parts = options.parts
     if options.device == "cuda":

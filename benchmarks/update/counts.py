@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 
 from benchmarks.update import trees
-from murphy_agents.update.layout import micro_batches
+from murphy_agents.update.layout import Packed, micro_batches
 from murphy_agents.update.trie import build
 
 VOCABULARY = 150_000
@@ -81,7 +81,7 @@ def work_of(parts):
     """What micro-batches of the library ask of a model."""
     pairs = 0
     for part in parts:
-        if hasattr(part, "trie"):
+        if isinstance(part, Packed):
             # A node sees its path: as many as it is deep.
             pairs += int((part.trie.depth_N + 1).sum())
         else:

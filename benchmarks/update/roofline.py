@@ -160,7 +160,7 @@ def tables(settings, counts):
     found = {}
     for name, sizes in settings["models"].items():
         model = Model(**sizes)
-        parts = memory(model, counts["S2 all fail"], wanted["lora_rank"])
+        parts = memory(model, counts[wanted["tree"]], wanted["lora_rank"])
         found[name] = {
             "parameters": {"body": model.body, "head": model.head, "all": model.parameters},
             "flops": {tree: _flops(model, each) for tree, each in counts.items()},

@@ -157,8 +157,8 @@ def _computed(settings, tables):
             _flops(tree, each, found["minutes"][tree]) for tree, each in found["flops"].items()
         ]
         yield from _table(rows)
-        yield "  GB, S2 all fail in one row: " + _sizes(found["memory_gb"], 1)
-        yield "  GB in all: " + _sizes(found["totals_gb"], 0)
+        yield f"  GB, {chosen['tree']} in one row: {_sizes(found['memory_gb'], 1)}"
+        yield f"  GB in all: {_sizes(found['totals_gb'], 0)}"
 
 
 _STEP = ("step, TRL", "step, trie", "ratio", "LoRA step")

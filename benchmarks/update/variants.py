@@ -22,7 +22,7 @@ import torch
 from benchmarks.update import peer, trees
 from murphy_agents.tiny import make_model, make_tokenizer
 from murphy_agents.update import murphy_loss, trained_logprobs
-from murphy_agents.update.layout import micro_batches
+from murphy_agents.update.layout import Padded, micro_batches
 
 UNBOUNDED = 1 << 40
 REFERENCE = "unpadded"
@@ -173,7 +173,7 @@ def _sorted(contest, problem, whole):
 
 
 def _unpadded(contest, problem, whole):
-    return _backward(contest, problem, [[sample] for sample in problem.samples], whole)
+    return _backward(contest, problem, [Padded([sample]) for sample in problem.samples], whole)
 
 
 def _trie(contest, problem, whole):
@@ -190,7 +190,7 @@ def _backward(contest, problem, parts, whole):
     losses = []
     for part in parts:
         # Under checkpointing layers run again in backward and must find the same attention.
-        with part.attention(contest.model) if hasattr(part, "attention") else nullcontext():
+        with part.attention(contest.model):
             loss = _loss(contest, problem, part)
             if not whole:
                 loss.backward()
@@ -203,17 +203,16 @@ def _backward(contest, problem, parts, whole):
 
 
 def _loss(contest, problem, part):
-    samples = part if isinstance(part, list) else part.samples
     device = contest.model.device.type
     with torch.autocast(device, contest.autocast) if contest.autocast else nullcontext():
         logp_N, _ = trained_logprobs(
             contest.model, part, contest.loss["temperature"], with_entropy=True
         )
-    lengths = torch.tensor([len(sample.completion_ids) for sample in samples])
+    lengths = torch.tensor([len(sample.completion_ids) for sample in part.samples])
     columns = [
-        *(torch.cat(problem.of_samples(values_N, samples)) for values_N in problem.given),
+        *(torch.cat(problem.of_samples(values_N, part.samples)) for values_N in problem.given),
         *(
-            torch.tensor([getattr(s, name) for s in samples]).repeat_interleave(lengths)
+            torch.tensor([getattr(s, name) for s in part.samples]).repeat_interleave(lengths)
             for name in ("advantage", "weight")
         ),
     ]
