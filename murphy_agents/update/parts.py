@@ -30,9 +30,10 @@ _LAYER_TYPES = ("full_attention", "sliding_attention")
 _PASSED = frozenset({"dropout", "scaling", "sliding_window", "position_ids", "output_attentions"})
 """What a class may pass to the attention function; `dropout` is 0 for every model let through."""
 _PER_TOKEN = re.compile(
-    r"Norm|MLP|MoE|Moe|FFN|FeedForward|Experts|Router|Gate|Gating|WordEmbedding"
+    "(Norm|Norm1P|MLP|FFN|FeedForward|MoE|Moe|MoeBlock|MoeStatics|Experts|Router|Gate|Gating"
+    "|WordEmbedding)$"
 )
-"""In the names of transformers' classes that act on each token alone."""
+"""How the names of transformers' classes end that act on each token alone."""
 _PLAIN = (
     nn.Linear,
     nn.Dropout,
@@ -59,25 +60,27 @@ def unknown_part(model: Any) -> str | None:
         One sentence that names the field, or the module with its path and class.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    for look in (_config, _forward, _layers, _rest):
+    for look in (_sight, _layers, _chunks, _forward, _rest):
         if obstacle := next(look(causal), None):
             return obstacle
     return None
 
 
-def _config(causal: Any) -> Iterator[str]:
+def _sight(causal: Any) -> Iterator[str]:
     config = causal.config.get_text_config()
+    if getattr(config, "use_bidirectional_attention", None):
+        yield "config.use_bidirectional_attention is set: tokens see later ones"
     if config is not causal.config:
         yield (
             f"{type(causal).__name__} reads more than text, and its masks may look ahead; load "
             "the language model in it by itself"
         )
+
+
+def _chunks(causal: Any) -> Iterator[str]:
+    config = causal.config.get_text_config()
     if getattr(config, "attention_chunk_size", None):
         yield f"config.attention_chunk_size is {config.attention_chunk_size}: attention in chunks"
-    if getattr(config, "use_bidirectional_attention", None):
-        yield "config.use_bidirectional_attention is set: tokens see later ones"
-    if getattr(config, "alibi", None):
-        yield "config.alibi is set: scores depend on places in the row"
 
 
 def _forward(causal: Any) -> Iterator[str]:
@@ -181,7 +184,7 @@ def _acts_per_token(module: Any) -> bool:
     return (
         isinstance(module, _PLAIN)
         or cls.__module__.startswith(_PLAIN_SOURCES)
-        or bool(_PER_TOKEN.search(cls.__name__) and "Attention" not in cls.__name__)
+        or bool(_PER_TOKEN.search(cls.__name__))
     )
 
 

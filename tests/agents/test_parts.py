@@ -152,8 +152,8 @@ def test_what_is_let_through_is_exact_along_a_trie(name, settings, trie_attentio
         ("Gemma2", {}, r"model\.layers\.0\.self_attn \(Gemma2Attention\) passes 'softcap'"),
         ("GptOss", {"num_local_experts": 4, "num_experts_per_tok": 2},
          r"model\.layers\.0\.self_attn \(GptOssAttention\) passes 's_aux'"),
-        ("Bloom", {}, r"BloomModel takes no position_ids"),
-        ("Falcon", {"alibi": True}, r"config\.alibi is set"),
+        ("Bloom", {}, r"h\.0\.self_attention \(BloomAttention\) does not go through"),
+        ("Falcon", {"alibi": True}, r"\(FalconAttention\) does not go through"),
         ("Falcon", {}, r"h\.0\.self_attention \(FalconAttention\) does not go through"),
         ("OPT", {"ffn_dim": 48, "word_embed_proj_dim": 32},
          r"embed_positions \(OPTLearnedPositionalEmbedding\) is an embedding that is not read"),
@@ -184,6 +184,15 @@ def test_chunks_of_llama4_are_refused():
     model.config.layer_types = ["full_attention"] * 4
     model.config.attention_chunk_size = None
     assert "Llama4TextAttention) counts positions itself" in unknown_part(model)
+    whole = model_of("Llama")
+    whole.config.attention_chunk_size = 8
+    assert unknown_part(whole) == "config.attention_chunk_size is 8: attention in chunks"
+
+
+def test_positions_must_be_told(monkeypatch):
+    model = model_of("Llama")
+    monkeypatch.setattr(model.model, "forward", lambda input_ids: None)
+    assert unknown_part(model).startswith("LlamaModel takes no position_ids")
 
 
 def test_masks_that_look_ahead_are_refused():
