@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from murphy_agents import optimizer as optimizers
 from murphy_agents.update import requirements
 
 Model = Any
@@ -189,11 +190,9 @@ def make_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     num_warmup_steps: int = 0,
     schedule: str = "linear",
-) -> tuple[AdamW, LRScheduler]:
+    optim: optimizers.Name = "adamw_torch",
+) -> tuple[Optimizer, LRScheduler]:
     """AdamW and a learning rate that rises over the warm-up, then falls as `schedule` says.
-
-    Decay acts on matrices alone. Biases and the gains of norms, one-dimensional all, are left out,
-    as transformers' Trainer does.
 
     Args:
         policy: whose trainable parameters are optimised.
@@ -203,15 +202,21 @@ def make_optimizer(
         betas: memories of the gradient's mean and of its size.
         num_warmup_steps: optimizer steps over which the rate rises from 0.
         schedule: a name that `transformers.get_scheduler` knows.
+        optim: which AdamW; see `murphy_agents.optimizer`.
+
+    Raises:
+        ValueError: the policy trains nothing, or the optimizer cannot be had; says why.
     """
     from transformers import get_scheduler
 
-    parameters = policy.trainable_parameters()
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
+    policy.trainable_parameters()
+    optimizer = optimizers.make_adamw(
+        optim,
+        policy.model,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        betas=betas,
+    )
     return optimizer, get_scheduler(
         schedule, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps
     )

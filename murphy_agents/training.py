@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from murphy_agents import room, wiring
+from murphy_agents import optimizer, room, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner
@@ -44,6 +44,7 @@ def train(
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
     algorithm = algorithm or algorithm_of(config)
     trackers.check_installed(config.report_to)
+    optimizer.check_installed(config.optim)
     run_folder.refuse_used(config, algorithm)
     if run_folder.finished(config):
         return finished_result(Path(config.output_dir))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from murphy_agents import wiring
+from murphy_agents import optimizer, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import counts, hub
@@ -35,8 +35,9 @@ class Prompts:
 
 
 def settings(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:
-    """Settings are checked when they are read; here, whether trackers are installed."""
+    """Settings are checked when they are read; here, whether what they name is installed."""
     trackers.check_installed(config.report_to)
+    optimizer.check_installed(config.optim)
     turns = "turn" if algorithm.num_turns == 1 else "turns"
     pruned = "" if config.prune == "keep_all" else f", {config.prune} keeps {config.prune_budget}"
     return True, f"{config.algorithm}, {algorithm.num_turns} {turns}{pruned}"
