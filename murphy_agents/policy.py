@@ -6,7 +6,6 @@ Models whose update would be wrong or without effect are refused when the policy
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from murphy_agents import optimizer as optimizers
+from murphy_agents.reference import frozen_copy, refuse_without_autocast
 from murphy_agents.update import requirements
 
 Model = Any
@@ -46,6 +46,9 @@ class Policy:
     tokenizer: Tokenizer
     frozen: Model | None = None
     """Copy of the starting model that KL is measured from; None under LoRA and without KL."""
+    reference_dtype: torch.dtype | None = None
+    """Type of the copy's linear layers where it is not the model's; it is then run under autocast
+    of this type alone."""
 
     @classmethod
     def load(
@@ -59,6 +62,7 @@ class Policy:
         beta: float = 0.04,
         gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
+        reference_dtype: torch.dtype | None = None,
     ) -> Policy:
         """A policy from a local folder or a hub name; a folder of `save`d adapters included.
 
@@ -71,6 +75,9 @@ class Policy:
             beta: coefficient of KL; 0 saves the reference copy of full fine-tuning.
             gradient_checkpointing: recompute activations in backward, for less memory.
             disable_dropout: set every dropout rate to 0 instead of refusing the model.
+            reference_dtype: the half precision that updates run under autocast in, if they do; the
+                frozen copy's linear layers are then held in it, which changes no bit of its
+                log-probs there.
 
         Raises:
             ValueError: the model cannot be trained this way; says why and what would help.
@@ -99,6 +106,7 @@ class Policy:
             beta=beta,
             gradient_checkpointing=gradient_checkpointing,
             disable_dropout=disable_dropout,
+            reference_dtype=reference_dtype,
         )
 
     @classmethod
@@ -112,6 +120,7 @@ class Policy:
         beta: float = 0.04,
         gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
+        reference_dtype: torch.dtype | None = None,
     ) -> Policy:
         """A policy around a model that is there already; arguments and errors as for `load`."""
         if gradient_checkpointing:
@@ -126,7 +135,8 @@ class Policy:
         policy.trainable_parameters()
         requirements.check_model(model)
         if beta != 0 and not policy.has_adapters:
-            policy.frozen = copy.deepcopy(model).requires_grad_(False)
+            policy.frozen = frozen_copy(model, reference_dtype)
+            policy.reference_dtype = reference_dtype
         return policy
 
     @property
@@ -160,12 +170,15 @@ class Policy:
         Under LoRA that is the base model, also where training went on from saved adapters.
 
         Raises:
-            ValueError: the policy was made with beta = 0 and has no reference.
+            ValueError: the policy was made with beta = 0 and has no reference; or the reference is
+                held in half precision and this is not autocast of that type.
         """
         if self.has_adapters:
             with self.model.disable_adapter():
                 yield self.model
         elif self.frozen is not None:
+            if self.reference_dtype is not None:
+                refuse_without_autocast(self.reference_dtype, self.device.type)
             yield self.frozen
         else:
             raise ValueError(

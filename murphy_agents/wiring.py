@@ -121,6 +121,7 @@ def policy_settings(config: TrainConfig) -> dict[str, Any]:
         "beta": config.beta,
         "gradient_checkpointing": config.gradient_checkpointing,
         "disable_dropout": config.disable_dropout,
+        "reference_dtype": torch.bfloat16 if config.bf16 else None,
     }
 
 
