@@ -20,6 +20,12 @@ HALF_SHARE = 0.8
 norms, and what adapters read, stay float32."""
 CACHE_ROOM = 1.25
 """The cache is given a quarter more than it holds when it grows."""
+_STATES = {
+    False: "AdamW: two numbers a trained weight",
+    True: "AdamW: two bytes a trained weight, with scales; embeddings and norms in float32",
+}
+_STEPS = {False: "one number a trained weight", True: "the largest trained weight once more"}
+"""By whether the optimizer keeps its states in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,12 @@ class Work:
     """Of those that are trained."""
     number_bytes: int
     """Of one number in the type of the weights: 4 for float32."""
-    has_reference: bool
-    """Whether a frozen copy is kept."""
+    optimizer_bytes: int
+    """Of the optimizer's states."""
+    step_bytes: int
+    """That an optimizer step holds for a moment."""
+    reference_bytes: int
+    """Of the frozen copy; 0: none is kept."""
     rows: int
     """Completions that are drawn at a time."""
     row_tokens: int
@@ -85,6 +95,8 @@ class Work:
     top_p: float = 1.0
     autocast: bool = False
     checkpointing: bool = False
+    eight_bit: bool = False
+    """Whether the optimizer keeps its states in 8 bits."""
 
 
 class Part(NamedTuple):
@@ -101,6 +113,8 @@ class Estimate:
 
     always: tuple[Part, ...]
     phases: dict[str, tuple[Part, ...]]
+    eight_bit: bool = False
+    """Whether the optimizer keeps its states in 8 bits."""
 
     @property
     def always_bytes(self) -> float:
@@ -127,19 +141,20 @@ def estimate(shape: Shape, work: Work) -> Estimate:
     always = [
         Part("weights", work.weight_bytes, "counted"),
         Part("gradients", work.trained_bytes, "kept from one step to the next"),
-        Part("optimizer", 2 * work.trained_bytes, "AdamW: two numbers a trained weight"),
+        Part("optimizer", work.optimizer_bytes, _STATES[work.eight_bit]),
     ]
-    if work.has_reference:
-        always.append(Part("reference", work.weight_bytes, "a frozen copy, for KL"))
+    if work.reference_bytes:
+        halved = work.reference_bytes < work.weight_bytes
+        told = "a frozen copy, for KL" + (", linear layers in half precision" if halved else "")
+        always.append(Part("reference", work.reference_bytes, told))
     return Estimate(
         tuple(always),
         {
             "generation": (_cache(shape, work), _drawing(shape, work)),
             "update": (*_activations(shape, work), _logits(shape, work)),
-            "optimizer step": (
-                Part("temporaries", work.trained_bytes, "one number a trained weight"),
-            ),
+            "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
         },
+        work.eight_bit,
     )
 
 

@@ -30,7 +30,7 @@ _LAYER_TYPES = ("full_attention", "sliding_attention")
 _PASSED = frozenset({"dropout", "scaling", "sliding_window", "position_ids", "output_attentions"})
 """What a class may pass to the attention function; `dropout` is 0 for every model let through."""
 _PER_TOKEN = re.compile(
-    "(Norm|Norm1P|MLP|FFN|FeedForward|MoE|Moe|MoeBlock|MoeStatics|Experts|Router|Gate|Gating"
+    "(Norm|Norm1P|MLP|FFN|FeedForward|Mo[eE](Block|Layer|Statics)?|Experts|Router|Gate|Gating"
     "|WordEmbedding)$"
 )
 """How the names of transformers' classes end that act on each token alone."""

@@ -16,9 +16,9 @@ from murphy_agents import TrainConfig, train
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars, naive
 from murphy_agents.cli import main
 from murphy_agents.credit import own_reward
-from murphy_agents.dry_run import counts, examine, hub
+from murphy_agents.dry_run import counts, examine, hub, memory, sizes
 from murphy_agents.dry_run.counts import PerProblem, per_problem, whole
-from murphy_agents.dry_run.findings import Finding, Findings, NotCheckedError
+from murphy_agents.dry_run.findings import DoesNotFitError, Finding, Findings, NotCheckedError
 from murphy_agents.prune import inter_group, intra_group
 from murphy_agents.tiny import make_model, make_tokenizer, save_policy
 from murphy_env import Task, UnitTest
@@ -129,6 +129,17 @@ def test_each_fault_is_found_and_hides_no_other_check(changed, name, said, confi
     assert said in found[name].result
     assert sum(finding.state == "failed" for finding in found.values()) == 1
     assert found["rollouts"].state == "ok"
+
+
+def test_where_weights_and_states_take_most_8_bits_are_advised(config):
+    found = by_name(examine(dataclasses.replace(config, max_tokens_per_forward=1 << 40)))
+    assert "adamw_8bit" in found["room"].result
+    always = (memory.Part("weights", 3e18, ""),)
+    for eight_bit, advised in ((False, True), (True, False)):
+        estimate = memory.Estimate(always, {"update": ()}, eight_bit)
+        with pytest.raises(DoesNotFitError) as raised:
+            sizes.compared(estimate, torch.device("cpu"))
+        assert ("or set optim adamw_8bit" in str(raised.value)) == advised
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

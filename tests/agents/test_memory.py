@@ -7,7 +7,11 @@ import torch
 from models import tokenizer
 from transformers import AutoModelForCausalLM, Qwen3Config
 
+from murphy_agents import TrainConfig
 from murphy_agents.dry_run import memory
+from murphy_agents.dry_run import sizes as sizes_of_a_run
+from murphy_agents.dry_run.checks import Prompts
+from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.memory import GIB, Shape, Work, estimate
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
@@ -29,7 +33,9 @@ WORK = Work(
     weight_bytes=4 * 1_720_574_976,
     trained_bytes=4 * 1_720_574_976,
     number_bytes=4,
-    has_reference=True,
+    optimizer_bytes=8 * 1_720_574_976,
+    step_bytes=4 * 1_720_574_976,
+    reference_bytes=4 * 1_720_574_976,
     rows=512,
     row_tokens=4096,
     cache_tokens=65536,
@@ -82,9 +88,36 @@ def test_checkpointing_autocast_and_the_nucleus():
     assert sizes(found, "generation")["drawing"] == 16 * 151936 * 56
 
 
+def test_eight_bits_and_a_reference_in_half_precision():
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(QWEN3_1_7B, dtype=torch.float32)
+        policy = Policy.wrap(model, tokenizer(), reference_dtype=torch.bfloat16)
+    config = TrainConfig(bf16=True, optim="adamw_8bit")
+    work = sizes_of_a_run.work(config, policy, Prompts(500, 40960), PerProblem((8, 64), 72))
+    # Linear weights of a layer 50,331,648 (its norms 4,352 left out), 28 layers: 1,409,286,144.
+    # They are rounded: 2 bytes each; embeddings 311,164,928 and norms 123,904 keep 4.
+    assert work.reference_bytes == 2 * 1_409_286_144 + 4 * (311_164_928 + 123_904)
+    # 8 bits: 2 bytes and two scales for every 256; the rest two float32 numbers.
+    assert work.optimizer_bytes == 2 * 1_409_286_144 + 8 * 5_505_024 + 8 * 311_288_832
+    found = estimate(Shape.of(QWEN3_1_7B), work)
+    assert sizes(found)["optimizer"] == work.optimizer_bytes
+    assert sizes(found)["reference"] == work.reference_bytes
+    # The largest trained weight, the embeddings, once more.
+    assert sizes(found, "optimizer step") == {"temporaries": 4 * 311_164_928}
+    told = "\n".join(sizes_of_a_run.lines(found))
+    assert "two bytes a trained weight" in told
+    assert "a frozen copy, for KL, linear layers in half precision" in told
+    plain = sizes_of_a_run.work(
+        TrainConfig(), Policy.wrap(model, tokenizer()), Prompts(500, 40960), PerProblem((8,), 8)
+    )
+    count = 1_720_574_976
+    assert (plain.optimizer_bytes, plain.reference_bytes) == (8 * count, 4 * count)
+    assert plain.step_bytes == 4 * count
+
+
 def test_limits_that_are_not_reached_cost_nothing():
     shape = Shape.of(QWEN3_1_7B)
-    few = estimate(shape, Work(**{**vars(WORK), "rows": 2, "has_reference": False}))
+    few = estimate(shape, Work(**{**vars(WORK), "rows": 2, "reference_bytes": 0}))
     assert "reference" not in sizes(few)
     assert sizes(few, "generation")["cache"] == 1.25 * 2 * 4096 * 229_376
     # One row is decoded even if it passes the limit alone.
