@@ -34,6 +34,8 @@ class AttentionCall:
 
     named: frozenset[str] = field(default_factory=frozenset)
     """Names of what is passed besides queries, keys, values and mask."""
+    passes_rest: bool = True
+    """Whether keywords that the class does not know go on to the function (`**kwargs`)."""
     changes_mask: bool = False
     """Whether the mask is not the one that the class was given."""
     counts_positions: bool = False
@@ -65,6 +67,7 @@ def _read_call(cls: Any) -> AttentionCall | None:
             for keyword in call.keywords
             if keyword.arg not in (None, _MASK)
         ),
+        passes_rest=all(_has_rest(call) for call in calls),
         changes_mask=_remakes(tree, _MASK) or not all(_passes_mask(call) for call in calls),
         counts_positions=any(_attribute(node) == "arange" for node in ast.walk(tree)),
     )
@@ -78,6 +81,14 @@ def forward_source(cls: type) -> ast.FunctionDef | None:
     except (OSError, TypeError, SyntaxError):
         return None
     return next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
+
+
+def hands_keywords_on(cls: type) -> bool:
+    """Whether `forward` takes keywords that it does not know and gives them to what it calls."""
+    tree = forward_source(cls)
+    if tree is None or tree.args.kwarg is None:
+        return False
+    return any(isinstance(node, ast.Call) and _has_rest(node) for node in ast.walk(tree))
 
 
 def first_arguments(tree: ast.FunctionDef, attribute: str) -> list[str]:
@@ -105,6 +116,10 @@ def _looked_up(node: ast.AST) -> str | None:
 
 def _is_of(call: ast.Call, names: list[str]) -> bool:
     return isinstance(call.func, ast.Name) and call.func.id in names
+
+
+def _has_rest(call: ast.Call) -> bool:
+    return any(keyword.arg is None for keyword in call.keywords)
 
 
 def _passes_mask(call: ast.Call) -> bool:

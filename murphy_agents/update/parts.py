@@ -6,8 +6,9 @@ that knows of places must read `position_ids`. A model passes if every part of i
 kind; the first part that is not is named. Nothing is run and no weight is read.
 
 Known to be exact: causal attention over the whole context or over a sliding window, called through
-transformers' `AttentionInterface` with no more than a scale, a window and a dropout of 0; rotary
-and learned positions read from `position_ids`; layers that act on each token alone.
+transformers' `AttentionInterface` with no more than a scale, a window, a dropout of 0 and the
+keywords that the model was called with; rotary and learned positions read from `position_ids`;
+layers that act on each token alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from murphy_agents.update.attention_source import (
     attention_call,
     first_arguments,
     forward_source,
+    hands_keywords_on,
 )
 
 _LAYER_TYPES = ("full_attention", "sliding_attention")
@@ -116,7 +118,21 @@ def _layers(causal: Any) -> Iterator[str]:
                 "attention interface; known are layers with one"
             )
         for attention in found:
+            yield from _on_the_way(causal, names[id(attention)])
             yield from _in_attention(attention, names, needs_window=_is_sliding(config, kind))
+
+
+def _on_the_way(causal: Any, path: str) -> Iterator[str]:
+    """The modules between the base model and an attention, which the trie comes through."""
+    parts = path.split(".")
+    above = [".".join(parts[:count]) for count in range(1, len(parts))]
+    for name in above:
+        module = causal.get_submodule(name)
+        if not isinstance(module, nn.ModuleList) and not hands_keywords_on(type(module)):
+            yield (
+                f"{name} ({type(module).__name__}) hands no keywords on, so that the trie does not "
+                "reach its attention"
+            )
 
 
 def _in_attention(attention: Any, names: dict[int, str], *, needs_window: bool) -> Iterator[str]:
@@ -124,6 +140,8 @@ def _in_attention(attention: Any, names: dict[int, str], *, needs_window: bool) 
     said = _named(attention, names)
     config = getattr(attention, "config", None)
     harmless = {"softcap"} if getattr(config, "attn_logit_softcapping", None) is None else set()
+    if not call.passes_rest:
+        yield f"{said} hands no keywords on to its attention, so that the trie does not reach it"
     for name in sorted(call.named - _PASSED - harmless):
         yield f"{said} passes {name!r} to its attention, which is not supported along a trie"
     if call.changes_mask:

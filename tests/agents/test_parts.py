@@ -10,12 +10,13 @@ import pytest
 import torch
 import transformers
 from models import tokenizer
-from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
+from murphy_agents.update import Sample
 from murphy_agents.update.attention_source import AttentionCall, attention_call
+from murphy_agents.update.layout import Packed, Padded
 from murphy_agents.update.parts import unknown_part
 
 SIZES = {
@@ -50,57 +51,28 @@ def model_of(name, sizes=SIZES, **settings):
         return getattr(transformers, f"{name.removesuffix('Text')}{kind}")(config).eval()
 
 
-def trie():
-    """Parents, depths, and who is whose ancestor, itself included."""
-    length = PREFIX + FIRST + SECOND
-    parents = [i - 1 for i in range(length)]
-    parents[PREFIX + FIRST] = PREFIX - 1
-    depths, seen_GT = [], torch.zeros(length, length, dtype=torch.bool)
-    for i, parent in enumerate(parents):
-        depths.append(0 if parent < 0 else depths[parent] + 1)
-        seen_GT[i, i] = True
-        if parent >= 0:
-            seen_GT[i] |= seen_GT[parent]
-    return torch.tensor(depths), seen_GT
-
-
-def along_the_trie(module, query, key, value, attention_mask, scaling, sliding_window=None, **_):
-    depths_T, seen_GT = trie()
-    if sliding_window is not None:
-        seen_GT = seen_GT & (depths_T[:, None] - depths_T[None, :] < sliding_window)
-    groups = query.shape[1] // key.shape[1]
-    key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-    scores = (query @ key.transpose(-1, -2)) * scaling
-    weights = scores.masked_fill(~seen_GT, float("-inf")).softmax(-1)
-    return (weights @ value).transpose(1, 2).contiguous(), None
-
-
-@pytest.fixture
-def trie_attention():
-    AttentionInterface.register("trie_of_tests", along_the_trie)
-    AttentionMaskInterface.register("trie_of_tests", lambda *_, **__: None)
-    yield "trie_of_tests"
-    for registered in (AttentionInterface, AttentionMaskInterface):
-        registered._global_mapping.pop("trie_of_tests")
-
-
-def states(model, ids, positions, attention):
-    model.set_attn_implementation(attention)
-    with torch.no_grad():
-        return model.base_model(
-            input_ids=ids[None], position_ids=positions[None], use_cache=False
-        ).last_hidden_state[0]
-
-
-def distance_of_the_trie(model, attention):
-    """Of its states to those of the two sequences alone, as a share of their size."""
+def branches():
+    """Two sequences with a prefix in common."""
     generator = torch.Generator().manual_seed(1)
-    ids = torch.randint(3, 119, (PREFIX + FIRST + SECOND,), generator=generator)
-    branches = ids[: PREFIX + FIRST], torch.cat([ids[:PREFIX], ids[PREFIX + FIRST :]])
-    one, two = (states(model, x, torch.arange(len(x)), "eager") for x in branches)
-    alone = torch.cat([one, two[PREFIX:]])
-    packed = states(model, ids, trie()[0], attention)
-    return float((packed - alone).norm() / alone.norm())
+    ids = torch.randint(3, 119, (PREFIX + FIRST + SECOND,), generator=generator).tolist()
+    prompt, first, second = ids[:PREFIX], ids[PREFIX : PREFIX + FIRST], ids[PREFIX + FIRST :]
+    return [Sample(tuple(prompt), tuple(tokens), 1.0, 1.0) for tokens in (first, second)]
+
+
+def states(model, micro_batch):
+    """Of the positions that predict trained tokens, sample by sample."""
+    with torch.no_grad(), micro_batch.attention(model):
+        hidden_UH, targets = micro_batch.states(model)
+    return hidden_UH[targets.state_N]
+
+
+def alone(model):
+    return torch.cat([states(model, Padded([sample])) for sample in branches()])
+
+
+def distance(one, other):
+    """Of states, as a share of their size."""
+    return float((one - other).norm() / other.norm())
 
 
 @pytest.mark.parametrize(
@@ -135,10 +107,10 @@ def distance_of_the_trie(model, attention):
         ),
     ],
 )  # fmt: skip
-def test_what_is_let_through_is_exact_along_a_trie(name, settings, trie_attention):
+def test_what_is_let_through_is_exact_along_a_trie(name, settings):
     model = model_of(name, {"GPT2": GPT2, "GPTNeoX": NO_HEADS}.get(name, SIZES), **settings)
     assert unknown_part(model) is None
-    assert distance_of_the_trie(model, trie_attention) < 2e-6
+    assert distance(states(model, Packed(branches())), alone(model)) < 2e-6
 
 
 @pytest.mark.parametrize(
@@ -169,12 +141,13 @@ def test_what_is_not_known_to_be_exact_is_named(name, settings, said):
     assert re.search(said, unknown_part(model) or "")
 
 
-def test_the_wrong_answer_shows_in_the_measure(trie_attention):
-    # The measure by which models are let through tells those that are not: sinks change states.
-    sinks = model_of("GptOss", num_local_experts=4, num_experts_per_tok=2)
-    assert distance_of_the_trie(sinks, trie_attention) > 0.05
-    capped = model_of("Gemma2", query_pre_attn_scalar=8, attn_logit_softcapping=0.5)
-    assert distance_of_the_trie(capped, trie_attention) > 0.01
+def test_the_measure_sees_what_a_trie_could_get_wrong():
+    windowed, whole = (model_of("Mistral", sliding_window=window) for window in (4, None))
+    assert distance(alone(windowed), alone(whole)) > 0.1
+    first, second = branches()
+    after = Sample(first.prompt_ids + first.completion_ids, second.completion_ids, 1.0, 1.0)
+    sibling = [states(whole, Padded([sample])) for sample in (after, second)]
+    assert distance(*sibling) > 0.1
 
 
 def test_chunks_of_llama4_are_refused():
@@ -238,6 +211,33 @@ def test_embeddings_of_positions_must_be_read_with_position_ids():
     model = model_of("GPT2", GPT2)
     model.transformer.more = torch.nn.Embedding(64, 32)
     assert unknown_part(model).startswith("transformer.more (Embedding) is an embedding")
+
+
+class Deaf(torch.nn.Module):
+    """A layer that tells its attention nothing of what it was told."""
+
+    def __init__(self, self_attn):
+        super().__init__()
+        self.self_attn = self_attn
+
+    def forward(self, hidden_states, attention_mask=None, **kwargs):
+        return self.self_attn(hidden_states, attention_mask=attention_mask)
+
+
+class DeafAttention(torch.nn.Module):
+    def forward(self, hidden_states, attention_mask=None, **kwargs):
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface("sdpa", None)
+        return attend(self, hidden_states, hidden_states, hidden_states, attention_mask)
+
+
+def test_the_trie_must_reach_the_attention():
+    model = model_of("Llama")
+    model.model.layers[1] = Deaf(model.model.layers[1].self_attn)
+    assert unknown_part(model).startswith("model.layers.1 (Deaf) hands no keywords on")
+    model = model_of("Llama")
+    model.model.layers[2].self_attn = DeafAttention()
+    said = "model.layers.2.self_attn (DeafAttention) hands no keywords on to its attention"
+    assert unknown_part(model).startswith(said)
 
 
 class Plain(torch.nn.Module):
