@@ -1,9 +1,10 @@
-"""Whether log-probs along a trie of shared prefixes are exact for a model: what is known to be so.
+"""Whether a model is made of parts that are known to be exact along a trie: read, not run.
 
 In a trie a token's neighbours in the row are not those of its sequence, so all that reaches across
 tokens must be attention that murphy computes itself, with the ancestors alone in sight, and all
 that knows of places must read `position_ids`. A model passes if every part of it is of a known
-kind; the first part that is not is named. Nothing is run and no weight is read.
+kind; the first part that is not is named. No weight is read, so a model on the `meta` device is
+judged like any other, and contexts of any length are.
 
 Known to be exact: causal attention over the whole context or over a sliding window, called through
 transformers' `AttentionInterface` with no more than a scale, a window, a dropout of 0 and the
@@ -52,11 +53,10 @@ where the layer acts that they are added to."""
 
 
 def unknown_part(model: Any) -> str | None:
-    """Why log-probs of a trie would not be exact for a model; None: they are.
+    """What of a model is not known to be exact along a trie, and why; None: all of it is known.
 
     Args:
-        model: a transformers causal language model, or a peft model around one. Tensors may be on
-            the `meta` device.
+        model: a transformers causal language model, or a peft model around one.
 
     Returns:
         One sentence that names the field, or the module with its path and class.

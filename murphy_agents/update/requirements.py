@@ -1,7 +1,7 @@
 """What a model must be for the update to be right, checked before any work is done.
 
 Each refusal names the field, why it matters and what helps. Whether a model can be run along a
-trie of shared prefixes is another question, which `unknown_part` answers.
+trie of shared prefixes is another question; see `packable`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-
-from murphy_agents.update.parts import unknown_part
-
-__all__ = [
-    "Model",
-    "check_model",
-    "disable_dropout",
-    "unknown_part",
-    "refuse_half_precision",
-]
 
 Model = Any
 """A transformers causal language model, or a peft model around one: no common typed base."""

@@ -1,4 +1,4 @@
-"""Which models can be run along a trie of shared prefixes, and why others cannot.
+"""Which models are made of known parts alone, and which part of others is not known.
 
 Models are real classes of transformers with random weights. What is let through is proved on a
 trie: every state equals that of the sequence by itself, within float32.
@@ -202,9 +202,7 @@ def test_adapters_change_nothing():
     assert unknown_part(policy.model) is None
     inner = policy.model.get_base_model().model.layers[1].self_attn
     inner.sinks = torch.nn.Parameter(torch.zeros(4))
-    assert "model.layers.1.self_attn (Qwen3Attention) holds 'sinks'" in unknown_part(
-        policy.model
-    )
+    assert "model.layers.1.self_attn (Qwen3Attention) holds 'sinks'" in unknown_part(policy.model)
 
 
 def test_embeddings_of_positions_must_be_read_with_position_ids():
