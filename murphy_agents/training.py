@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from murphy_agents import optimizer, room, wiring
+from murphy_agents import room, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.log import RunLog, TrainResult, finished_result
 from murphy_agents.run import folder as run_folder
-from murphy_agents.run import trackers
 from murphy_agents.strategies import algorithm_of
 from murphy_env import Task
 
@@ -43,8 +42,7 @@ def train(
     if config.dry_run:
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
     algorithm = algorithm or algorithm_of(config)
-    trackers.check_installed(config.report_to)
-    optimizer.check_installed(config.optim)
+    wiring.check_installed(config)
     run_folder.refuse_used(config, algorithm)
     if run_folder.finished(config):
         return finished_result(Path(config.output_dir))
