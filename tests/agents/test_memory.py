@@ -104,6 +104,11 @@ def test_eight_bits_and_a_reference_in_half_precision():
     assert sizes(found)["reference"] == work.reference_bytes
     # The largest trained weight, the embeddings, once more.
     assert sizes(found, "optimizer step") == {"temporaries": 4 * 311_164_928}
+    # With torch's AdamW: 16 bytes for each of 1,720,574,976, and the reference: 29.4 GiB.
+    wide = sizes_of_a_run.work(
+        TrainConfig(bf16=True), policy, Prompts(500, 40960), PerProblem((8, 64), 72)
+    )
+    assert estimate(Shape.of(QWEN3_1_7B), wide).always_bytes == pytest.approx(29.4 * GIB, rel=2e-3)
     told = "\n".join(sizes_of_a_run.lines(found))
     assert "two bytes a trained weight" in told
     assert "a frozen copy, for KL, linear layers in half precision" in told
