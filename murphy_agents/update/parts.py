@@ -207,14 +207,15 @@ def _acts_per_token(module: Any) -> bool:
 
 
 def _is_rotary(module: Any) -> bool:
-    signature = inspect.signature(type(module).forward)
-    return "Rotary" in type(module).__name__ and "position_ids" in signature.parameters
+    cls = type(module)
+    return "Rotary" in cls.__name__ and "position_ids" in inspect.signature(cls.forward).parameters
 
 
 def _reads_ids(embedding: Any, causal: Any, names: dict[int, str]) -> bool:
     """Whether the base model looks rows of the embedding up by ids that it is given."""
-    if embedding is causal.get_input_embeddings():
-        return True
+    inputs = causal.get_input_embeddings()
+    if any(embedding is module for module in inputs.modules()):
+        return True  # itself, or within the adapters that are around it
     if type(embedding) is not nn.Embedding:
         return False
     tree = forward_source(type(causal.base_model))

@@ -197,12 +197,14 @@ def test_the_layer_that_differs_is_named():
     assert unknown_part(model).startswith("model.smoothed (GRU) is not known")
 
 
-def test_adapters_change_nothing():
-    policy = Policy.wrap(make_model("qwen3", tokenizer()), tokenizer(), lora=LoraSettings(r=4))
+@pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "embed_tokens")])
+def test_adapters_change_nothing(targets):
+    lora = LoraSettings(r=4, target_modules=targets)
+    policy = Policy.wrap(make_model("olmo2", tokenizer()), tokenizer(), lora=lora)
     assert unknown_part(policy.model) is None
     inner = policy.model.get_base_model().model.layers[1].self_attn
     inner.sinks = torch.nn.Parameter(torch.zeros(4))
-    assert "model.layers.1.self_attn (Qwen3Attention) holds 'sinks'" in unknown_part(policy.model)
+    assert "model.layers.1.self_attn (Olmo2Attention) holds 'sinks'" in unknown_part(policy.model)
 
 
 def test_embeddings_of_positions_must_be_read_with_position_ids():
