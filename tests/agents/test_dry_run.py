@@ -11,6 +11,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from models import tokenizer
+from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from murphy_agents import TrainConfig, train
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars, naive
@@ -158,6 +159,21 @@ def test_a_model_that_cannot_be_trained_is_refused(config, tmp_path):
     assert by_name(examine(told))["model"].state == "ok"
     path.write_text(json.dumps({**written, "model_type": "nothing_known"}))
     assert by_name(examine(config))["model"].state == "failed"
+
+
+def test_a_model_that_no_trie_is_exact_for_is_told(config, tmp_path):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer())}
+    layers = {"layer_types": ["conv", "full_attention"]}
+    model = Lfm2ForCausalLM(Lfm2Config(**sizes, **heads, **layers))
+    save_policy(model, tokenizer(), tmp_path / "model")
+    said = "model.layers.0.conv (Lfm2ShortConv): config.layer_types[0] is 'conv'"
+    auto = by_name(examine(config))["model"]
+    assert (auto.state, f"completions would be padded: {said}" in auto.result) == ("ok", True)
+    trie = by_name(examine(dataclasses.replace(config, layout="trie")))["model"]
+    assert (trie.state, f"layout is 'trie', but {said}" in trie.result) == ("failed", True)
+    padded = by_name(examine(dataclasses.replace(config, layout="padded")))["model"]
+    assert (padded.state, "padded" in padded.result) == ("ok", False)
 
 
 def test_a_tokenizer_without_chat_template_and_missing_weights_are_found(config, tmp_path):
