@@ -10,7 +10,7 @@ from torch import nn
 from murphy_agents import TrainConfig, wiring
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.reference import frozen_copy
-from murphy_agents.tiny import make_model
+from murphy_agents.tiny import make_model, save_policy
 from murphy_agents.update import UpdateSettings, make_batch, trained_logprobs, update
 
 BF16 = torch.bfloat16
@@ -121,6 +121,14 @@ def test_where_no_copy_is_kept_nothing_is_asked():
         assert reference is lora.model
     without = Policy.wrap(model_of("qwen3"), tokenizer(), beta=0, reference_dtype=BF16)
     assert (without.frozen, without.reference_dtype) == (None, None)
+
+
+def test_a_policy_from_a_folder_has_it_too(tmp_path):
+    save_policy(model_of("llama"), tokenizer(), tmp_path)
+    policy = Policy.load(tmp_path, reference_dtype=BF16)
+    assert policy.frozen.lm_head.weight.dtype == BF16
+    with torch.autocast("cpu", BF16), policy.reference() as reference:
+        assert torch.equal(logps(reference, BF16), logps(policy.model, BF16))
 
 
 def test_bf16_asks_for_it():
