@@ -97,6 +97,8 @@ class Work:
     checkpointing: bool = False
     eight_bit: bool = False
     """Whether the optimizer keeps its states in 8 bits."""
+    gathers_paths: bool = False
+    """Whether attention gathers the keys and values of each segment's path along a trie."""
 
 
 class Part(NamedTuple):
@@ -158,21 +160,27 @@ def estimate(shape: Shape, work: Work) -> Estimate:
     )
 
 
-def kept_per_token(shape: Shape) -> int:
+def kept_per_token(shape: Shape, gathers_paths: bool = False) -> int:
     """Numbers that one layer keeps of one token until backward.
 
     Six of the hidden width (each of the two norms keeps what goes in and what it divided; each of
     the two blocks its input), seven of the queries' (norm, rotation, attention's own inputs with
     keys and values repeated for all heads, its result), two of the keys', four of the feed-forward
-    part's (gate, its activation, up, their product).
+    part's (gate, its activation, up, their product). Gathered paths are about three rows' worth of
+    keys and of values where trees have two turns, in place of some of the above.
     """
-    return 6 * shape.hidden + 7 * shape.query + 2 * shape.key_value + 4 * shape.intermediate
+    gathered = 5 * shape.key_value if gathers_paths else 0
+    return (
+        6 * shape.hidden + 7 * shape.query + 2 * shape.key_value + 4 * shape.intermediate + gathered
+    )
 
 
-def kept_bytes_per_token(shape: Shape, number_bytes: int, autocast: bool) -> float:
+def kept_bytes_per_token(
+    shape: Shape, number_bytes: int, autocast: bool, gathers_paths: bool = False
+) -> float:
     """The same in bytes, for weights whose numbers have `number_bytes`."""
-    is_half = autocast or number_bytes == 2
-    return kept_per_token(shape) * (HALF_SHARE if is_half else 1.0) * max(4, number_bytes)
+    share = HALF_SHARE if autocast or number_bytes == 2 else 1.0
+    return kept_per_token(shape, gathers_paths) * share * max(4, number_bytes)
 
 
 def _cache(shape: Shape, work: Work) -> Part:
@@ -191,7 +199,8 @@ def _drawing(shape: Shape, work: Work) -> Part:
 
 
 def _activations(shape: Shape, work: Work) -> list[Part]:
-    layer = kept_bytes_per_token(shape, work.number_bytes, work.autocast) * work.forward_tokens
+    each = kept_bytes_per_token(shape, work.number_bytes, work.autocast, work.gathers_paths)
+    layer = each * work.forward_tokens
     told = f"{work.forward_tokens:,} ids a forward"
     if work.checkpointing:
         inputs = shape.num_layers * shape.hidden * work.number_bytes * work.forward_tokens

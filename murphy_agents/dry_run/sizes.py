@@ -15,6 +15,7 @@ from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.findings import DoesNotFitError, NotCheckedError
 from murphy_agents.engines.transformers import MAX_BATCH_ROWS
 from murphy_agents.policy import Policy
+from murphy_agents.update.attention import Way, default_way
 
 FEEDBACK_TOKENS = 1000
 """Ids that feedback on one attempt adds to the next prompt at most: 2,000 characters are shown."""
@@ -58,6 +59,7 @@ def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProb
         autocast=config.bf16,
         checkpointing=config.gradient_checkpointing,
         eight_bit=eight_bit,
+        gathers_paths=config.layout != "padded" and _way(config) in ("segments", "varlen"),
     )
 
 
@@ -97,6 +99,16 @@ def _remedy(estimate: memory.Estimate) -> str:
     if estimate.always_bytes > estimate.most_bytes / 2:
         return adapters
     return f"{by_phase.get(estimate.widest, adapters)}, or {adapters}"
+
+
+def _way(config: TrainConfig) -> Way:
+    """How attention along a trie is done on the run's device, which need not be here."""
+    if config.tree_attention is not None:
+        return config.tree_attention
+    kind = config.device.partition(":")[0]
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    return default_way(kind)
 
 
 def _bytes_of(parameters: Iterable[torch.Tensor]) -> int:

@@ -1,10 +1,10 @@
-"""Whether a model's states along a trie are those of its sequences alone: read, then tried.
+"""Whether a model's states along a trie are those of its sequences alone: told, or else tried.
 
 Whatever carries something from token to token other than attention along the path would be wrong
 along a trie: recurrent, state-space, convolutional and linear-attention layers, sinks, biases of
-positions, attention of the model's own. Its parts are read first, which names the one that is not
-known to be right. Where all are known, a trie of two branches is run both ways, and the first layer
-whose states differ is named: a model's code may do more than its parts say.
+positions, attention of the model's own. Instead of knowing all models, a trie of two branches is
+run both ways, and the first layer whose states differ is named. What so short a trie cannot show
+(chunks, windows) is read from the config and from what layers ask of their attention.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from murphy_agents.update.batch import Sample
 from murphy_agents.update.layout import Layout, Packed, Padded
-from murphy_agents.update.parts import unknown_part
 
+_KNOWN_LAYERS = ("full_attention", "sliding_attention")
 _SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4))
 """A trie whose second branch stands behind the first in the row, and must not see it."""
 _FAR = {torch.bfloat16: 0.03, torch.float16: 0.01}
@@ -34,14 +34,14 @@ def packing_obstacle(model: Any) -> str | None:
     """Why the model cannot be run along a trie, with the layer named; None: it can.
 
     Each model is tried once, with a forward for each of two short sequences and one for both. On
-    the `meta` device it is judged by its parts alone.
+    the `meta` device it is judged by its config alone.
 
     Args:
         model: a transformers causal language model, or a peft model around one.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     if causal not in _tried:
-        _tried[causal] = unknown_part(causal) or _shown(causal)
+        _tried[causal] = _told(causal) or _shown(causal)
     return _tried[causal]
 
 
@@ -63,6 +63,20 @@ def settled_layout(model: Any, layout: Layout) -> Layout:
     return "padded"
 
 
+def _told(causal: Any) -> str | None:
+    """What the config tells."""
+    config = causal.config.get_text_config()
+    for index, kind in enumerate(getattr(config, "layer_types", None) or ()):
+        if kind not in _KNOWN_LAYERS:
+            known = " and ".join(_KNOWN_LAYERS)
+            layer = dict(enumerate(_layers(causal))).get(index, ("a layer", None))
+            return f"{_said(*layer)}: config.layer_types[{index}] is {kind!r}; known are {known}"
+    for name in ("attention_chunk_size", "use_bidirectional_attention"):
+        if getattr(config, name, None):
+            return f"config.{name} is {getattr(config, name)!r}, which a trie does not follow"
+    return None
+
+
 def _shown(causal: Any) -> str | None:
     """What running a small trie shows."""
     if next(causal.parameters()).device.type == "meta":
@@ -71,11 +85,11 @@ def _shown(causal: Any) -> str | None:
     packed = Packed(samples, "dense")
     with torch.no_grad(), _evaluating(causal):
         alone = [_outputs(causal, Padded([sample])) for sample in samples]
-        try:
-            with packed.attention(causal):
+        with packed.attention(causal), _entered(causal) as entered:
+            try:
                 along = _outputs(causal, packed)
-        except Exception as error:  # whatever a model does with a row that it does not understand
-            return f"on a trie it fails with {type(error).__name__}: {error}"
+            except Exception as error:  # whatever it makes of a row that it does not understand
+                return f"{entered[-1]} fails on a trie with {type(error).__name__}: {error}"
     if not along:
         return f"{type(causal.base_model).__name__} has no list of decoder layers to look at"
     before = 0.0
@@ -97,7 +111,7 @@ def _outputs(causal: Any, part: Padded | Packed) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def keep(said: str, output: Any) -> None:
-        found[said] = (output[0] if isinstance(output, tuple) else output).squeeze(0)
+        found[said] = (output[0] if isinstance(output, tuple | list) else output).squeeze(0)
 
     hooks = []
     for name, layer in _layers(causal):
@@ -109,6 +123,22 @@ def _outputs(causal: Any, part: Padded | Packed) -> dict[str, Tensor]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+@contextmanager
+def _entered(causal: Any) -> Iterator[list[str]]:
+    """The modules with parts of their own that were entered, in order."""
+    names = [type(causal).__name__]
+    hooks = []
+    for name, module in causal.named_modules():
+        if any(True for _ in module.children()):
+            said = _said(name, module)
+            hooks.append(module.register_forward_pre_hook(lambda _, __, s=said: names.append(s)))
+    try:
+        yield names
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _layers(causal: Any) -> Iterator[tuple[str, Any]]:

@@ -167,7 +167,7 @@ def test_a_model_that_no_trie_is_exact_for_is_told(config, tmp_path):
     layers = {"layer_types": ["conv", "full_attention"]}
     model = Lfm2ForCausalLM(Lfm2Config(**sizes, **heads, **layers))
     save_policy(model, tokenizer(), tmp_path / "model")
-    said = "model.layers.0.conv (Lfm2ShortConv): config.layer_types[0] is 'conv'"
+    said = "model.layers.0 (Lfm2DecoderLayer): config.layer_types[0] is 'conv'"
     auto = by_name(examine(config))["model"]
     assert (auto.state, f"completions would be padded: {said}" in auto.result) == ("ok", True)
     trie = by_name(examine(dataclasses.replace(config, layout="trie")))["model"]

@@ -1,6 +1,7 @@
 """The memory estimate: hand-computed for a published shape, measured on small models."""
 
 import contextlib
+import random
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from murphy_agents.dry_run.memory import GIB, Shape, Work, estimate
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
 from murphy_agents.update import Sample
+from murphy_agents.update.layout import Packed
 from murphy_agents.update.logprob import trained_logprobs
 
 QWEN3_1_7B = Qwen3Config(
@@ -194,6 +196,40 @@ def test_activations_are_what_autograd_keeps(kind, settings, dtype, lora, autoca
     said = 512 * memory.kept_bytes_per_token(shape, dtype.itemsize, autocast)
     # Llama has no norms of queries and keys and keeps less.
     assert 0.9 * measured < said < 1.25 * measured
+
+
+def tree_samples(transcript, size=8):
+    """A problem of two turns, all attempts failed, in a tenth of usual lengths."""
+    draw = random.Random(0)
+
+    def ids(low, high):
+        return tuple(draw.randrange(5, 250) for _ in range(draw.randint(low, high)))
+
+    prompt, samples = ids(35, 35), []
+    for _ in range(size):
+        completion = ids(20, 60)
+        samples.append(Sample(prompt, completion, 1.0, 1.0))
+        before = (*prompt[:-2], 3) if transcript == "requote" else prompt
+        again = before + completion + ids(15, 40)
+        samples += [Sample(again, ids(20, 60), 1.0, 1.0) for _ in range(size)]
+    return samples
+
+
+@pytest.mark.parametrize("transcript", ["requote", "chat"])
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("qwen3", {}), ("olmo2", {"num_key_value_heads": 8})]
+)
+def test_activations_along_a_trie_are_what_autograd_keeps(kind, settings, transcript):
+    models = [
+        make_model(kind, tokenizer(), num_layers=number, hidden_size=128, **settings).train()
+        for number in (4, 2)
+    ]
+    part = Packed(tree_samples(transcript))
+    deep, flat = (kept_bytes(model, part, autocast=False) for model in models)
+    measured = (deep - flat) / 2 / part.num_positions
+    shape = Shape.of(models[0].config)
+    said = memory.kept_bytes_per_token(shape, 4, autocast=False, gathers_paths=True)
+    assert 0.95 * measured < said < 1.1 * measured
 
 
 def test_other_kinds_of_models_are_not_estimated():
