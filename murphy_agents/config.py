@@ -113,6 +113,9 @@ class TrainConfig:
         1, "passes over the tasks; 0: no step, the final model is the starting one"
     )
     per_device_train_batch_size: int = _field(8, "problems per step")
+    optim: Literal["adamw_torch", "adamw_8bit"] = _field(
+        "adamw_torch", "AdamW with states as wide as the weights, or in 8 bits (bitsandbytes)"
+    )
     learning_rate: float = _field(1e-6, "of AdamW, its highest")
     lr_scheduler_type: str = _field("linear", "how it falls: a name that transformers knows")
     warmup_steps: int = _field(0, "steps over which the learning rate rises from 0")
@@ -263,10 +266,24 @@ def _check_together(config: TrainConfig) -> None:
             "the sampler leaves out of each token's choice multiplies up over a completion, to "
             f"about {config.top_p} to the power of its length; take a token_ mode, or top_p 1"
         )
+    _check_types_of_numbers(config)
     if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
         raise ValueError(
             f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
             "add: a repair's gain would count against the attempt it repairs; use 'pass_rate'"
+        )
+
+
+def _check_types_of_numbers(config: TrainConfig) -> None:
+    if config.bf16 and config.dtype == "float64":
+        raise ValueError(
+            "bf16 is set and dtype is 'float64', which half precision does not touch: nothing "
+            "would change; use dtype 'float32', or drop bf16"
+        )
+    if config.optim == "adamw_8bit" and config.dtype == "float64":
+        raise ValueError(
+            "optim is 'adamw_8bit' and dtype 'float64', for which there are no 8-bit states; use "
+            "dtype 'float32', or optim 'adamw_torch'"
         )
 
 

@@ -54,6 +54,7 @@ class Learner:
             betas=(config.adam_beta1, config.adam_beta2),
             num_warmup_steps=config.warmup_steps * config.num_iterations,
             schedule=config.lr_scheduler_type,
+            optim=config.optim,
         )
         return cls(config, policy, optimizer, scheduler, num_steps)
 

@@ -6,7 +6,6 @@ Models whose update would be wrong or without effect are refused when the policy
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from murphy_agents import optimizer as optimizers
+from murphy_agents.reference import frozen_copy, refuse_without_autocast
 from murphy_agents.update import requirements
 
 Model = Any
@@ -45,6 +46,9 @@ class Policy:
     tokenizer: Tokenizer
     frozen: Model | None = None
     """Copy of the starting model that KL is measured from; None under LoRA and without KL."""
+    reference_dtype: torch.dtype | None = None
+    """Type of the copy's linear layers where it is not the model's; it is then run under autocast
+    of this type alone."""
 
     @classmethod
     def load(
@@ -58,6 +62,7 @@ class Policy:
         beta: float = 0.04,
         gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
+        reference_dtype: torch.dtype | None = None,
     ) -> Policy:
         """A policy from a local folder or a hub name; a folder of `save`d adapters included.
 
@@ -70,6 +75,9 @@ class Policy:
             beta: coefficient of KL; 0 saves the reference copy of full fine-tuning.
             gradient_checkpointing: recompute activations in backward, for less memory.
             disable_dropout: set every dropout rate to 0 instead of refusing the model.
+            reference_dtype: the half precision that updates run under autocast in, if they do; the
+                frozen copy's linear layers are then held in it, which changes no bit of its
+                log-probs there.
 
         Raises:
             ValueError: the model cannot be trained this way; says why and what would help.
@@ -98,6 +106,7 @@ class Policy:
             beta=beta,
             gradient_checkpointing=gradient_checkpointing,
             disable_dropout=disable_dropout,
+            reference_dtype=reference_dtype,
         )
 
     @classmethod
@@ -111,6 +120,7 @@ class Policy:
         beta: float = 0.04,
         gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
+        reference_dtype: torch.dtype | None = None,
     ) -> Policy:
         """A policy around a model that is there already; arguments and errors as for `load`."""
         if gradient_checkpointing:
@@ -125,7 +135,8 @@ class Policy:
         policy.trainable_parameters()
         requirements.check_model(model)
         if beta != 0 and not policy.has_adapters:
-            policy.frozen = copy.deepcopy(model).requires_grad_(False)
+            policy.frozen = frozen_copy(model, reference_dtype)
+            policy.reference_dtype = reference_dtype
         return policy
 
     @property
@@ -159,12 +170,15 @@ class Policy:
         Under LoRA that is the base model, also where training went on from saved adapters.
 
         Raises:
-            ValueError: the policy was made with beta = 0 and has no reference.
+            ValueError: the policy was made with beta = 0 and has no reference; or the reference is
+                held in half precision and this is not autocast of that type.
         """
         if self.has_adapters:
             with self.model.disable_adapter():
                 yield self.model
         elif self.frozen is not None:
+            if self.reference_dtype is not None:
+                refuse_without_autocast(self.reference_dtype, self.device.type)
             yield self.frozen
         else:
             raise ValueError(
@@ -189,11 +203,9 @@ def make_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     num_warmup_steps: int = 0,
     schedule: str = "linear",
-) -> tuple[AdamW, LRScheduler]:
+    optim: optimizers.Name = "adamw_torch",
+) -> tuple[Optimizer, LRScheduler]:
     """AdamW and a learning rate that rises over the warm-up, then falls as `schedule` says.
-
-    Decay acts on matrices alone. Biases and the gains of norms, one-dimensional all, are left out,
-    as transformers' Trainer does.
 
     Args:
         policy: whose trainable parameters are optimised.
@@ -203,15 +215,21 @@ def make_optimizer(
         betas: memories of the gradient's mean and of its size.
         num_warmup_steps: optimizer steps over which the rate rises from 0.
         schedule: a name that `transformers.get_scheduler` knows.
+        optim: which AdamW; see `murphy_agents.optimizer`.
+
+    Raises:
+        ValueError: the policy trains nothing, or the optimizer cannot be had; says why.
     """
     from transformers import get_scheduler
 
-    parameters = policy.trainable_parameters()
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
+    policy.trainable_parameters()
+    optimizer = optimizers.make_adamw(
+        optim,
+        policy.model,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        betas=betas,
+    )
     return optimizer, get_scheduler(
         schedule, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps
     )

@@ -19,7 +19,6 @@ from murphy_agents.learner import Learner
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.log import RunLog, TrainResult, finished_result
 from murphy_agents.run import folder as run_folder
-from murphy_agents.run import trackers
 from murphy_agents.strategies import algorithm_of
 from murphy_env import Task
 
@@ -43,7 +42,7 @@ def train(
     if config.dry_run:
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
     algorithm = algorithm or algorithm_of(config)
-    trackers.check_installed(config.report_to)
+    wiring.check_installed(config)
     run_folder.refuse_used(config, algorithm)
     if run_folder.finished(config):
         return finished_result(Path(config.output_dir))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from murphy_agents import optimizer
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.engines.protocol import SamplingParams
@@ -20,10 +21,17 @@ from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.rollout import Transcript
+from murphy_agents.run import trackers
 from murphy_agents.sampler import Sampler
 from murphy_agents.tiny import make_policy, warm_start
 from murphy_agents.tiny.warm_start import MADE_FOR
 from murphy_env import CodeFeedbackEnv, Task, sources
+
+
+def check_installed(config: TrainConfig) -> None:
+    """Raise ValueError for a package that settings name and that is not installed."""
+    trackers.check_installed(config.report_to)
+    optimizer.check_installed(config.optim)
 
 
 def make_env_of(
@@ -121,6 +129,7 @@ def policy_settings(config: TrainConfig) -> dict[str, Any]:
         "beta": config.beta,
         "gradient_checkpointing": config.gradient_checkpointing,
         "disable_dropout": config.disable_dropout,
+        "reference_dtype": torch.bfloat16 if config.bf16 else None,
     }
 
 

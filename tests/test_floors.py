@@ -37,6 +37,7 @@ FLOORS = [
     ["murphy_agents.evaluation.reflexion"],
     # From here on torch may be imported.
     ["murphy_agents.update"],
+    ["murphy_agents.optimizer", "murphy_agents.reference"],
     ["murphy_agents.policy"],
     [
         "murphy_agents.engines.drawing",

@@ -20,7 +20,6 @@ from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Policy
 from murphy_agents.room import check_room, prompt_lengths
 from murphy_agents.run import folder as run_folder
-from murphy_agents.run import trackers
 from murphy_env import Task, sources
 
 
@@ -35,8 +34,8 @@ class Prompts:
 
 
 def settings(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:
-    """Settings are checked when they are read; here, whether trackers are installed."""
-    trackers.check_installed(config.report_to)
+    """Settings are checked when they are read; here, whether what they name is installed."""
+    wiring.check_installed(config)
     turns = "turn" if algorithm.num_turns == 1 else "turns"
     pruned = "" if config.prune == "keep_all" else f", {config.prune} keeps {config.prune_budget}"
     return True, f"{config.algorithm}, {algorithm.num_turns} {turns}{pruned}"

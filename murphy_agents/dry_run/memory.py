@@ -20,6 +20,12 @@ HALF_SHARE = 0.8
 norms, and what adapters read, stay float32."""
 CACHE_ROOM = 1.25
 """The cache is given a quarter more than it holds when it grows."""
+_STATES = {
+    False: "AdamW: two numbers a trained weight",
+    True: "AdamW: two bytes a trained weight, with scales; embeddings and norms in float32",
+}
+_STEPS = {False: "one number a trained weight", True: "the largest trained weight once more"}
+"""By whether the optimizer keeps its states in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,12 @@ class Work:
     """Of those that are trained."""
     number_bytes: int
     """Of one number in the type of the weights: 4 for float32."""
-    has_reference: bool
-    """Whether a frozen copy is kept."""
+    optimizer_bytes: int
+    """Of the optimizer's states."""
+    step_bytes: int
+    """That an optimizer step holds for a moment."""
+    reference_bytes: int
+    """Of the frozen copy; 0: none is kept."""
     rows: int
     """Completions that are drawn at a time."""
     row_tokens: int
@@ -85,6 +95,10 @@ class Work:
     top_p: float = 1.0
     autocast: bool = False
     checkpointing: bool = False
+    eight_bit: bool = False
+    """Whether the optimizer keeps its states in 8 bits."""
+    gathers_paths: bool = False
+    """Whether attention gathers the keys and values of each segment's path along a trie."""
 
 
 class Part(NamedTuple):
@@ -101,6 +115,8 @@ class Estimate:
 
     always: tuple[Part, ...]
     phases: dict[str, tuple[Part, ...]]
+    eight_bit: bool = False
+    """Whether the optimizer keeps its states in 8 bits."""
 
     @property
     def always_bytes(self) -> float:
@@ -127,37 +143,44 @@ def estimate(shape: Shape, work: Work) -> Estimate:
     always = [
         Part("weights", work.weight_bytes, "counted"),
         Part("gradients", work.trained_bytes, "kept from one step to the next"),
-        Part("optimizer", 2 * work.trained_bytes, "AdamW: two numbers a trained weight"),
+        Part("optimizer", work.optimizer_bytes, _STATES[work.eight_bit]),
     ]
-    if work.has_reference:
-        always.append(Part("reference", work.weight_bytes, "a frozen copy, for KL"))
+    if work.reference_bytes:
+        halved = work.reference_bytes < work.weight_bytes
+        told = "a frozen copy, for KL" + (", linear layers in half precision" if halved else "")
+        always.append(Part("reference", work.reference_bytes, told))
     return Estimate(
         tuple(always),
         {
             "generation": (_cache(shape, work), _drawing(shape, work)),
             "update": (*_activations(shape, work), _logits(shape, work)),
-            "optimizer step": (
-                Part("temporaries", work.trained_bytes, "one number a trained weight"),
-            ),
+            "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
         },
+        work.eight_bit,
     )
 
 
-def kept_per_token(shape: Shape) -> int:
+def kept_per_token(shape: Shape, gathers_paths: bool = False) -> int:
     """Numbers that one layer keeps of one token until backward.
 
     Six of the hidden width (each of the two norms keeps what goes in and what it divided; each of
     the two blocks its input), seven of the queries' (norm, rotation, attention's own inputs with
     keys and values repeated for all heads, its result), two of the keys', four of the feed-forward
-    part's (gate, its activation, up, their product).
+    part's (gate, its activation, up, their product). Gathered paths are about three rows' worth of
+    keys and of values where trees have two turns, in place of some of the above.
     """
-    return 6 * shape.hidden + 7 * shape.query + 2 * shape.key_value + 4 * shape.intermediate
+    gathered = 5 * shape.key_value if gathers_paths else 0
+    return (
+        6 * shape.hidden + 7 * shape.query + 2 * shape.key_value + 4 * shape.intermediate + gathered
+    )
 
 
-def kept_bytes_per_token(shape: Shape, number_bytes: int, autocast: bool) -> float:
+def kept_bytes_per_token(
+    shape: Shape, number_bytes: int, autocast: bool, gathers_paths: bool = False
+) -> float:
     """The same in bytes, for weights whose numbers have `number_bytes`."""
-    is_half = autocast or number_bytes == 2
-    return kept_per_token(shape) * (HALF_SHARE if is_half else 1.0) * max(4, number_bytes)
+    share = HALF_SHARE if autocast or number_bytes == 2 else 1.0
+    return kept_per_token(shape, gathers_paths) * share * max(4, number_bytes)
 
 
 def _cache(shape: Shape, work: Work) -> Part:
@@ -176,7 +199,8 @@ def _drawing(shape: Shape, work: Work) -> Part:
 
 
 def _activations(shape: Shape, work: Work) -> list[Part]:
-    layer = kept_bytes_per_token(shape, work.number_bytes, work.autocast) * work.forward_tokens
+    each = kept_bytes_per_token(shape, work.number_bytes, work.autocast, work.gathers_paths)
+    layer = each * work.forward_tokens
     told = f"{work.forward_tokens:,} ids a forward"
     if work.checkpointing:
         inputs = shape.num_layers * shape.hidden * work.number_bytes * work.forward_tokens

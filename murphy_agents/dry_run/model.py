@@ -18,6 +18,8 @@ from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Model, Policy
 from murphy_agents.tiny import warm_start
+from murphy_agents.update import packing_obstacle, settled_layout
+from murphy_agents.update.layout import Layout
 
 _ADAPTERS = "adapter_config.json"
 
@@ -53,7 +55,8 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
 
     Raises:
         NotCheckedError: the model is made by the run itself, of what is not there yet.
-        ValueError, OSError: it cannot be had, or not be trained this way.
+        ValueError, OSError: it cannot be had, or not be trained this way, or its samples not be
+            laid out as asked for.
     """
     dtype: torch.dtype = getattr(torch, config.dtype)
     settings = wiring.policy_settings(config)
@@ -68,7 +71,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
             policy = _on_meta(_folder_of(config.model, kind, variant), dtype, settings)
         except OSError as error:
             raise OSError(f"{config.model}: {error}") from error
-    return policy, _described(policy)
+    return policy, _described(policy) + _laid_out(policy, config.layout)
 
 
 def _folder_of(name: str, kind: str, variant: str) -> str:
@@ -123,3 +126,11 @@ def _described(policy: Policy) -> str:
     trained = sum(parameter.numel() for parameter in policy.trainable_parameters())
     said = "all trained" if trained == count else f"{trained:,} of them trained"
     return f"{type(causal).__name__}, {count:,} parameters, {said}; weights are not read"
+
+
+def _laid_out(policy: Policy, layout: Layout) -> str:
+    """What the update would do otherwise than along a trie, if that is not what was asked for."""
+    if layout == "auto" and (obstacle := packing_obstacle(policy.model)):
+        return f"; completions would be padded: {obstacle}"
+    settled_layout(policy.model, layout)
+    return ""

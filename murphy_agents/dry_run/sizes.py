@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 
+from murphy_agents import optimizer
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import memory
 from murphy_agents.dry_run.checks import Prompts
@@ -14,6 +15,7 @@ from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.findings import DoesNotFitError, NotCheckedError
 from murphy_agents.engines.transformers import MAX_BATCH_ROWS
 from murphy_agents.policy import Policy
+from murphy_agents.update.attention import Way, default_way
 
 FEEDBACK_TOKENS = 1000
 """Ids that feedback on one attempt adds to the next prompt at most: 2,000 characters are shown."""
@@ -38,15 +40,17 @@ def estimated(
 
 def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProblem) -> memory.Work:
     """What the run does with the model, at its most."""
-    parameters, trained = list(policy.model.parameters()), policy.trainable_parameters()
+    trained, eight_bit = policy.trainable_parameters(), config.optim == "adamw_8bit"
     attempt = config.max_completion_length + FEEDBACK_TOKENS
     row = prompts.longest + (len(problem.by_turn) - 1) * attempt + config.max_completion_length
     row = min(row, prompts.context)
     return memory.Work(
-        weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        trained_bytes=sum(p.numel() * p.element_size() for p in trained),
+        weight_bytes=_bytes_of(policy.model.parameters()),
+        trained_bytes=_bytes_of(trained),
         number_bytes=getattr(torch, config.dtype).itemsize,
-        has_reference=policy.frozen is not None,
+        optimizer_bytes=optimizer.state_bytes(config.optim, policy.model),
+        step_bytes=max(map(_size, trained)) if eight_bit else _bytes_of(trained),
+        reference_bytes=_bytes_of(policy.frozen.parameters()) if policy.frozen is not None else 0,
         rows=min(MAX_BATCH_ROWS, config.per_device_train_batch_size * max(problem.by_turn)),
         row_tokens=row,
         cache_tokens=config.max_cache_tokens,
@@ -54,6 +58,8 @@ def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProb
         top_p=config.top_p,
         autocast=config.bf16,
         checkpointing=config.gradient_checkpointing,
+        eight_bit=eight_bit,
+        gathers_paths=config.layout != "padded" and _way(config) in ("segments", "varlen"),
     )
 
 
@@ -88,9 +94,29 @@ def _remedy(estimate: memory.Estimate) -> str:
         "update": "set gradient_checkpointing, bf16, or lower max_tokens_per_forward",
     }
     adapters = "train adapters on half-precision weights (use_peft, dtype bfloat16)"
+    if not estimate.eight_bit:
+        adapters += ", or set optim adamw_8bit"
     if estimate.always_bytes > estimate.most_bytes / 2:
         return adapters
     return f"{by_phase.get(estimate.widest, adapters)}, or {adapters}"
+
+
+def _way(config: TrainConfig) -> Way:
+    """How attention along a trie is done on the run's device, which need not be here."""
+    if config.tree_attention is not None:
+        return config.tree_attention
+    kind = config.device.partition(":")[0]
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    return default_way(kind)
+
+
+def _bytes_of(parameters: Iterable[torch.Tensor]) -> int:
+    return sum(map(_size, parameters))
+
+
+def _size(parameter: torch.Tensor) -> int:
+    return parameter.numel() * parameter.element_size()
 
 
 def _free_bytes(device: torch.device) -> float:

@@ -105,7 +105,7 @@ def trie_attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     tree.windows.add(sliding_window)
     mixed = _WAYS[tree.way](query, key, value, tree, scale, sliding_window)
-    return mixed.transpose(1, 2), None
+    return mixed.transpose(1, 2).contiguous(), None
 
 
 def _said(module: Any) -> str:
@@ -113,9 +113,9 @@ def _said(module: Any) -> str:
     return type(module).__name__ + (f" of layer {layer}" if layer is not None else "")
 
 
-def default_way(device: torch.device) -> Way:
+def default_way(device_type: str) -> Way:
     """The way for a device; "flex" on GPUs is the field's practice, not a measurement of ours."""
-    return "flex" if device.type == "cuda" else "segments"
+    return "flex" if device_type == "cuda" else "segments"
 
 
 def no_mask(device: torch.device) -> Tensor:

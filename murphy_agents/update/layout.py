@@ -137,7 +137,7 @@ class Packed:
 
     def _row(self, device: torch.device) -> TreeRow:
         if device not in self._rows:
-            self._rows[device] = TreeRow(self.trie, device, self.way or default_way(device))
+            self._rows[device] = TreeRow(self.trie, device, self.way or default_way(device.type))
         return self._rows[device]
 
     def _inputs(self, row: TreeRow) -> tuple[Tensor, ...]:

@@ -85,11 +85,11 @@ def _shown(causal: Any) -> str | None:
     packed = Packed(samples, "dense")
     with torch.no_grad(), _evaluating(causal):
         alone = [_outputs(causal, Padded([sample])) for sample in samples]
-        try:
-            with packed.attention(causal):
+        with packed.attention(causal), _entered(causal) as entered:
+            try:
                 along = _outputs(causal, packed)
-        except Exception as error:  # whatever a model does with a row that it does not understand
-            return f"on a trie it fails with {type(error).__name__}: {error}"
+            except Exception as error:  # whatever it makes of a row that it does not understand
+                return f"{entered[-1]} fails on a trie with {type(error).__name__}: {error}"
     if not along:
         return f"{type(causal.base_model).__name__} has no list of decoder layers to look at"
     before = 0.0
@@ -111,7 +111,7 @@ def _outputs(causal: Any, part: Padded | Packed) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def keep(said: str, output: Any) -> None:
-        found[said] = (output[0] if isinstance(output, tuple) else output).squeeze(0)
+        found[said] = (output[0] if isinstance(output, tuple | list) else output).squeeze(0)
 
     hooks = []
     for name, layer in _layers(causal):
@@ -123,6 +123,22 @@ def _outputs(causal: Any, part: Padded | Packed) -> dict[str, Tensor]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+@contextmanager
+def _entered(causal: Any) -> Iterator[list[str]]:
+    """The modules with parts of their own that were entered, in order."""
+    names = [type(causal).__name__]
+    hooks = []
+    for name, module in causal.named_modules():
+        if any(True for _ in module.children()):
+            said = _said(name, module)
+            hooks.append(module.register_forward_pre_hook(lambda _, __, s=said: names.append(s)))
+    try:
+        yield names
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _layers(causal: Any) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,13 @@
 """What a model must be for the update to be right, checked before any work is done.
 
-Each refusal names the field, why it matters and what helps.
+Each refusal names the field, why it matters and what helps. Whether a model can be run along a
+trie of shared prefixes is another question; see `packable`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,12 +25,29 @@ _SCALED_LOGITS = (
 )
 
 
+_LENGTH_REMEDIES = {
+    "dynamic": "up to max_position_embeddings it is the same as 'default': write that into the "
+    "model's config.json, and keep sequences as short",
+    "longrope": "choose a model without it, such as the one of the same family that was made for "
+    "the shorter context",
+}
+"""Kinds of rotary embedding whose angles hang on the largest position of a forward."""
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+_warned: set[type] = set()
+
+
 def check_model(model: Model) -> None:
-    """Raise ValueError where log-probs would be wrong, or training without effect."""
-    _refuse_scaled_logits(model.config.get_text_config())
+    """Raise ValueError where log-probs would be wrong, or training without effect.
+
+    Warns, once for each class of model, of what a mixture of experts is trained without.
+    """
+    config = model.config.get_text_config()
+    _refuse_scaled_logits(config)
+    _refuse_length_dependent_rope(config)
     _refuse_dropout(model)
     _refuse_prompt_learning(getattr(model, "active_peft_config", None))
     refuse_half_precision(p.dtype for p in model.parameters() if p.requires_grad)
+    _warn_of_experts(model, config)
 
 
 def refuse_half_precision(trained: Iterable[torch.dtype]) -> None:
@@ -86,3 +105,55 @@ def _refuse_scaled_logits(config: Any) -> None:
                 f"config.{name} is {getattr(config, name)}: the model changes its logits after the "
                 "output layer, which is not supported; use a Qwen3, OLMo 2 or Llama model"
             )
+
+
+def _refuse_length_dependent_rope(config: Any) -> None:
+    for field, rope_type in _rope_types(config):
+        for kind, remedy in _LENGTH_REMEDIES.items():
+            if kind in rope_type:
+                raise ValueError(
+                    f"{field} is {rope_type!r}: its angles hang on the longest sequence of a "
+                    "forward, so that a log-prob would depend on what else is in the batch; "
+                    f"{remedy}"
+                )
+
+
+def _rope_types(config: Any) -> Iterator[tuple[str, str]]:
+    """Every kind of rotary embedding of a config, with its field; one, or one a kind of layer."""
+    parameters = getattr(config, "rope_parameters", None)
+    if not isinstance(parameters, Mapping):
+        return
+    nested = {f".{name}": part for name, part in parameters.items() if isinstance(part, Mapping)}
+    for name, part in {"": parameters, **nested}.items():
+        for key in ("rope_type", "type"):
+            if isinstance(part.get(key), str):
+                yield f"config.rope_parameters{name}.{key}", part[key]
+                break
+
+
+def _warn_of_experts(model: Model, config: Any) -> None:
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    experts = _experts(causal, config)
+    if experts is None or type(causal) in _warned:
+        return
+    _warned.add(type(causal))
+    warnings.warn(
+        f"{type(causal).__name__} is a mixture of experts ({experts}): its router is trained "
+        "without a loss that balances the experts, and where shared prefixes are forwarded once, "
+        "an expert's load counts them once; compare with a dense model before trusting a result",
+        stacklevel=2,
+    )
+
+
+def _experts(causal: Model, config: Any) -> str | None:
+    """What shows that a model is a mixture of experts."""
+    for name in _EXPERTS:
+        number = getattr(config, name, None)
+        if isinstance(number, int) and number > 1:
+            return f"config.{name} is {number}"
+    found = (f"{n} is a {type(m).__name__}" for n, m in causal.named_modules() if _is_moe(m))
+    return next(found, None)
+
+
+def _is_moe(module: nn.Module) -> bool:
+    return any(part in type(module).__name__ for part in ("Experts", "SparseMoe"))

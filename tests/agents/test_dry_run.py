@@ -11,14 +11,15 @@ import pytest
 import torch
 from huggingface_hub import constants
 from models import tokenizer
+from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from murphy_agents import TrainConfig, train
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars, naive
 from murphy_agents.cli import main
 from murphy_agents.credit import own_reward
-from murphy_agents.dry_run import counts, examine, hub
+from murphy_agents.dry_run import counts, examine, hub, memory, sizes
 from murphy_agents.dry_run.counts import PerProblem, per_problem, whole
-from murphy_agents.dry_run.findings import Finding, Findings, NotCheckedError
+from murphy_agents.dry_run.findings import DoesNotFitError, Finding, Findings, NotCheckedError
 from murphy_agents.prune import inter_group, intra_group
 from murphy_agents.tiny import make_model, make_tokenizer, save_policy
 from murphy_env import Task, UnitTest
@@ -131,6 +132,17 @@ def test_each_fault_is_found_and_hides_no_other_check(changed, name, said, confi
     assert found["rollouts"].state == "ok"
 
 
+def test_where_weights_and_states_take_most_8_bits_are_advised(config):
+    found = by_name(examine(dataclasses.replace(config, max_tokens_per_forward=1 << 40)))
+    assert "adamw_8bit" in found["room"].result
+    always = (memory.Part("weights", 3e18, ""),)
+    for eight_bit, advised in ((False, True), (True, False)):
+        estimate = memory.Estimate(always, {"update": ()}, eight_bit)
+        with pytest.raises(DoesNotFitError) as raised:
+            sizes.compared(estimate, torch.device("cpu"))
+        assert ("or set optim adamw_8bit" in str(raised.value)) == advised
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_device_that_is_elsewhere_is_no_fault(config):
     found = by_name(examine(dataclasses.replace(config, device="cuda:1")))
@@ -147,6 +159,21 @@ def test_a_model_that_cannot_be_trained_is_refused(config, tmp_path):
     assert by_name(examine(told))["model"].state == "ok"
     path.write_text(json.dumps({**written, "model_type": "nothing_known"}))
     assert by_name(examine(config))["model"].state == "failed"
+
+
+def test_a_model_that_no_trie_is_exact_for_is_told(config, tmp_path):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer())}
+    layers = {"layer_types": ["conv", "full_attention"]}
+    model = Lfm2ForCausalLM(Lfm2Config(**sizes, **heads, **layers))
+    save_policy(model, tokenizer(), tmp_path / "model")
+    said = "model.layers.0 (Lfm2DecoderLayer): config.layer_types[0] is 'conv'"
+    auto = by_name(examine(config))["model"]
+    assert (auto.state, f"completions would be padded: {said}" in auto.result) == ("ok", True)
+    trie = by_name(examine(dataclasses.replace(config, layout="trie")))["model"]
+    assert (trie.state, f"layout is 'trie', but {said}" in trie.result) == ("failed", True)
+    padded = by_name(examine(dataclasses.replace(config, layout="padded")))["model"]
+    assert (padded.state, "padded" in padded.result) == ("ok", False)
 
 
 def test_a_tokenizer_without_chat_template_and_missing_weights_are_found(config, tmp_path):

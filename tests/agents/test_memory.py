@@ -1,17 +1,23 @@
 """The memory estimate: hand-computed for a published shape, measured on small models."""
 
 import contextlib
+import random
 
 import pytest
 import torch
 from models import tokenizer
 from transformers import AutoModelForCausalLM, Qwen3Config
 
+from murphy_agents import TrainConfig
 from murphy_agents.dry_run import memory
+from murphy_agents.dry_run import sizes as sizes_of_a_run
+from murphy_agents.dry_run.checks import Prompts
+from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.memory import GIB, Shape, Work, estimate
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
 from murphy_agents.update import Sample
+from murphy_agents.update.layout import Packed
 from murphy_agents.update.logprob import trained_logprobs
 
 QWEN3_1_7B = Qwen3Config(
@@ -29,7 +35,9 @@ WORK = Work(
     weight_bytes=4 * 1_720_574_976,
     trained_bytes=4 * 1_720_574_976,
     number_bytes=4,
-    has_reference=True,
+    optimizer_bytes=8 * 1_720_574_976,
+    step_bytes=4 * 1_720_574_976,
+    reference_bytes=4 * 1_720_574_976,
     rows=512,
     row_tokens=4096,
     cache_tokens=65536,
@@ -82,9 +90,41 @@ def test_checkpointing_autocast_and_the_nucleus():
     assert sizes(found, "generation")["drawing"] == 16 * 151936 * 56
 
 
+def test_eight_bits_and_a_reference_in_half_precision():
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(QWEN3_1_7B, dtype=torch.float32)
+        policy = Policy.wrap(model, tokenizer(), reference_dtype=torch.bfloat16)
+    config = TrainConfig(bf16=True, optim="adamw_8bit")
+    work = sizes_of_a_run.work(config, policy, Prompts(500, 40960), PerProblem((8, 64), 72))
+    # Linear weights of a layer 50,331,648 (its norms 4,352 left out), 28 layers: 1,409,286,144.
+    # They are rounded: 2 bytes each; embeddings 311,164,928 and norms 123,904 keep 4.
+    assert work.reference_bytes == 2 * 1_409_286_144 + 4 * (311_164_928 + 123_904)
+    # 8 bits: 2 bytes and two scales for every 256; the rest two float32 numbers.
+    assert work.optimizer_bytes == 2 * 1_409_286_144 + 8 * 5_505_024 + 8 * 311_288_832
+    found = estimate(Shape.of(QWEN3_1_7B), work)
+    assert sizes(found)["optimizer"] == work.optimizer_bytes
+    assert sizes(found)["reference"] == work.reference_bytes
+    # The largest trained weight, the embeddings, once more.
+    assert sizes(found, "optimizer step") == {"temporaries": 4 * 311_164_928}
+    # With torch's AdamW: 16 bytes for each of 1,720,574,976, and the reference: 29.4 GiB.
+    wide = sizes_of_a_run.work(
+        TrainConfig(bf16=True), policy, Prompts(500, 40960), PerProblem((8, 64), 72)
+    )
+    assert estimate(Shape.of(QWEN3_1_7B), wide).always_bytes == pytest.approx(29.4 * GIB, rel=2e-3)
+    told = "\n".join(sizes_of_a_run.lines(found))
+    assert "two bytes a trained weight" in told
+    assert "a frozen copy, for KL, linear layers in half precision" in told
+    plain = sizes_of_a_run.work(
+        TrainConfig(), Policy.wrap(model, tokenizer()), Prompts(500, 40960), PerProblem((8,), 8)
+    )
+    count = 1_720_574_976
+    assert (plain.optimizer_bytes, plain.reference_bytes) == (8 * count, 4 * count)
+    assert plain.step_bytes == 4 * count
+
+
 def test_limits_that_are_not_reached_cost_nothing():
     shape = Shape.of(QWEN3_1_7B)
-    few = estimate(shape, Work(**{**vars(WORK), "rows": 2, "has_reference": False}))
+    few = estimate(shape, Work(**{**vars(WORK), "rows": 2, "reference_bytes": 0}))
     assert "reference" not in sizes(few)
     assert sizes(few, "generation")["cache"] == 1.25 * 2 * 4096 * 229_376
     # One row is decoded even if it passes the limit alone.
@@ -156,6 +196,40 @@ def test_activations_are_what_autograd_keeps(kind, settings, dtype, lora, autoca
     said = 512 * memory.kept_bytes_per_token(shape, dtype.itemsize, autocast)
     # Llama has no norms of queries and keys and keeps less.
     assert 0.9 * measured < said < 1.25 * measured
+
+
+def tree_samples(transcript, size=8):
+    """A problem of two turns, all attempts failed, in a tenth of usual lengths."""
+    draw = random.Random(0)
+
+    def ids(low, high):
+        return tuple(draw.randrange(5, 250) for _ in range(draw.randint(low, high)))
+
+    prompt, samples = ids(35, 35), []
+    for _ in range(size):
+        completion = ids(20, 60)
+        samples.append(Sample(prompt, completion, 1.0, 1.0))
+        before = (*prompt[:-2], 3) if transcript == "requote" else prompt
+        again = before + completion + ids(15, 40)
+        samples += [Sample(again, ids(20, 60), 1.0, 1.0) for _ in range(size)]
+    return samples
+
+
+@pytest.mark.parametrize("transcript", ["requote", "chat"])
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("qwen3", {}), ("olmo2", {"num_key_value_heads": 8})]
+)
+def test_activations_along_a_trie_are_what_autograd_keeps(kind, settings, transcript):
+    models = [
+        make_model(kind, tokenizer(), num_layers=number, hidden_size=128, **settings).train()
+        for number in (4, 2)
+    ]
+    part = Packed(tree_samples(transcript))
+    deep, flat = (kept_bytes(model, part, autocast=False) for model in models)
+    measured = (deep - flat) / 2 / part.num_positions
+    shape = Shape.of(models[0].config)
+    said = memory.kept_bytes_per_token(shape, 4, autocast=False, gathers_paths=True)
+    assert 0.95 * measured < said < 1.1 * measured
 
 
 def test_other_kinds_of_models_are_not_estimated():

@@ -120,8 +120,9 @@ def assert_same_run(one, other):
         {"model": "tiny:olmo2", "num_iterations": 2, "lr_scheduler_type": "cosine"},
         {"use_peft": True},
         {"dtype": "bfloat16", "use_peft": True, "algorithm": "grpo"},
+        {"model": "tiny:olmo2", "bf16": True, "num_iterations": 2},
     ],
-    ids=["full-tied", "full-untied", "lora", "lora-half"],
+    ids=["full-tied", "full-untied", "lora", "lora-half", "half-reference"],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(settings, tmp_path, monkeypatch, capsys):
     settings = {**settings, "save_steps": 3}
