@@ -348,6 +348,9 @@ def test_goals_are_judged_on_ratios_of_rounds(cpu, met):
     about = {"command": "c", "commit": "1", "changed since": False, "device": "d", "python": "3"}
     page = tell.markdown(record | about)
     assert "Other work" not in page
+    assert "A look" not in page
+    hasty = {"settings": settings.load(quick=True)}
+    assert "A look, not a measurement: 2 rounds" in tell.markdown(record | about | hasty)
     assert "load average up to 3.0" in tell.markdown(record | about | {"load": [1.0, 3.0]})
     assert ("All goals are met." in page) == (met == "met")
     assert ("* qwen3, S2 all fail, chat: trl / trie, cpu: 2.500 where 3 is" in page) == (cpu == 2.5)

@@ -1,6 +1,7 @@
 """What does an update cost? The trie layout against TRL's trainer and padded rows, same gradients.
 
-    python -m benchmarks.update [--quick] [--parts NAME,NAME...] [--json FILE] [--markdown FILE]
+    python -m benchmarks.update [--quick] [--rounds N] [--parts NAME,NAME...] [--json FILE]
+                                [--markdown FILE]
     python -m benchmarks.update --show FILE [--markdown FILE]
     python -m benchmarks.update --device cuda [--json FILE]
 

@@ -16,6 +16,8 @@ COUNT_COLUMNS = (
     ("trie/trained", lambda c: f"{c.ratio('trie', 'trained'):.3f}"),
 )
 TERA = 1e12
+ROUNDS = 5
+"""Fewest rounds of which a median is called one."""
 QUIET = 1.5
 """Most load of a run that had the machine to itself; it is 1 by its own thread."""
 
@@ -53,7 +55,7 @@ def markdown(record):
             "least and the most; ratios are taken within each round. What is marked as computed",
             "was not measured.",
             "",
-            *_caution(record["load"]),
+            *_caution(record["load"], record["settings"]["time"]),
             *(["All goals are met."] if not missed else ["Missed:", *map(_missed, missed)]),
             "",
             "```",
@@ -64,7 +66,11 @@ def markdown(record):
     )
 
 
-def _caution(load):
+def _caution(load, timed):
+    if timed["rounds"] < ROUNDS:
+        yield f"A look, not a measurement: {timed['rounds']} rounds, lengths by {timed['scale']:g}; a full"
+        yield "run has more rounds, longer sequences, more trees, and every way's memory."
+        yield ""
     if max(load) > QUIET:
         yield f"Other work ran beside it (load average up to {max(load):.1f}): times, those of the"
         yield "clock above all, are noisier than on a machine with nothing else to do."
