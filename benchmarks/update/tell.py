@@ -69,8 +69,8 @@ def markdown(record):
 def _caution(load, timed):
     if timed["rounds"] < ROUNDS:
         rounds, scale = timed["rounds"], timed["scale"]
-        yield f"A look, not a measurement: {rounds} rounds, lengths scaled by {scale:g}. A full run has"
-        yield "more rounds, longer sequences, more trees, and every way's memory."
+        yield f"A look, not a measurement: {rounds} rounds, lengths scaled by {scale:g}. A full run"
+        yield "has more rounds, longer sequences, more trees, and every way's memory."
         yield ""
     if max(load) > QUIET:
         yield f"Other work ran beside it (load average up to {max(load):.1f}): times, those of the"
