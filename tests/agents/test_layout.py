@@ -137,16 +137,18 @@ def test_equal_samples_and_prefixes_of_others_keep_their_own_weights():
     assert_same(packed, evaluated(model, [Padded(samples)]), 1e-12)
 
 
+@pytest.mark.parametrize("transcript", ["requote", "chat"])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["qwen3", "olmo2"])
 @pytest.mark.parametrize("with_lora", [False, True])
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's own use
-def test_in_float32_gradients_differ_by_rounding(kind, with_lora):
+def test_in_float32_gradients_differ_by_rounding(kind, with_lora, shape, transcript):
     model = make_model(kind, tokenizer(), hidden_size=64, num_layers=3)
     policy = Policy.wrap(model, tokenizer(), lora=LoraSettings(r=4) if with_lora else None)
     for name, parameter in policy.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02, generator=torch.Generator().manual_seed(2))
-    samples = samples_of("three turns", "requote").samples
+    samples = samples_of(shape, transcript).samples
     _, padded = evaluated(policy.model, micro_batches(samples, 10**6, "padded"))
     _, packed = evaluated(policy.model, micro_batches(samples, 10**6, "trie"))
     assert (packed - padded).norm() / padded.norm() < 5e-6
