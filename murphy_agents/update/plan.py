@@ -11,13 +11,18 @@ and what two sequences share is the least that neighbours between them share.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
 from murphy_agents.update.trie import Ints, common_prefix, sorted_order
+
+_NEWEST = 32
+"""Rows that are looked through for room; all of them would take time as the square of the batch."""
 
 
 @dataclass
@@ -52,15 +57,21 @@ def rows(sequences: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
 def _packed(plan: _Plan, units: Sequence[range], budget: int) -> list[_Row]:
     """Each unit in the row to which it adds the least, of those in which it fits."""
     packed: list[_Row] = []
+    placed: list[tuple[int, _Row]] = []
     for unit in units:
-        sizes = [(plan.with_unit(row, unit), row) for row in packed]
+        at = bisect_left(placed, unit.start, key=itemgetter(0))
+        # A unit shares most with those beside it; where these have no room, the newest rows may.
+        beside = [row for _, row in placed[max(0, at - 1) : at + 1]]
+        sizes = [(plan.with_unit(row, unit), row) for row in (*beside, *packed[-_NEWEST:])]
         fitting = [(size - row.size, n) for n, (size, row) in enumerate(sizes) if size <= budget]
-        if not fitting:
-            packed.append(_Row([unit], plan.size(unit)))
-            continue
-        size, row = sizes[min(fitting)[1]]
-        row.size = size
+        if fitting:
+            size, row = sizes[min(fitting)[1]]
+            row.size = size
+        else:
+            row = _Row(size=plan.size(unit))
+            packed.append(row)
         row.units.append(unit)
+        placed.insert(at, (unit.start, row))
     return packed
 
 
