@@ -44,7 +44,10 @@ class Learner:
         Raises:
             ValueError: the layout is "trie", and the model cannot be run along one.
         """
-        settled_layout(policy.model, config.layout)
+        settings = update_settings(config)
+        settled_layout(
+            policy.model, settings.layout, settings.tree_attention, settings.autocast_dtype
+        )
         num_steps = steps_of(config, num_tasks)
         optimizer, scheduler = make_optimizer(
             policy,

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from murphy_agents.update.attention import Way
 from murphy_agents.update.batch import Sample
 from murphy_agents.update.layout import Layout, Packed, Padded
 
@@ -27,31 +28,40 @@ _SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4)
 _FAR = {torch.bfloat16: 0.03, torch.float16: 0.01}
 """Distance of a state, as a share of its size, that rounding in one layer does not explain; 1e-3
 for other types. Over the layers of a deep model rounding adds up, but does not treble in one."""
-_tried: WeakKeyDictionary[nn.Module, str | None] = WeakKeyDictionary()
+_tried: WeakKeyDictionary[nn.Module, dict[Any, str | None]] = WeakKeyDictionary()
 
 
-def packing_obstacle(model: Any) -> str | None:
+def packing_obstacle(
+    model: Any, way: Way | None = None, autocast: torch.dtype | None = None
+) -> str | None:
     """Why the model cannot be run along a trie, with the layer named; None: it can.
 
-    Each model is tried once, with a forward for each of two short sequences and one for both. On
-    the `meta` device it is judged by its config alone.
+    Each model is tried once for a way and a type, with a forward for each of two short sequences
+    and one for both. On the `meta` device it is judged by its config alone.
 
     Args:
         model: a transformers causal language model, or a peft model around one.
+        way: how attention is done; None: as the device asks for.
+        autocast: half precision of the updates; None: none.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if causal not in _tried:
-        _tried[causal] = _told(causal) or _shown(causal)
-    return _tried[causal]
+    tried = _tried.setdefault(causal, {})
+    if (way, autocast) not in tried:
+        tried[way, autocast] = _told(causal) or _shown(causal, way, autocast)
+    return tried[way, autocast]
 
 
-def settled_layout(model: Any, layout: Layout) -> Layout:
+def settled_layout(
+    model: Any, layout: Layout, way: Way | None = None, autocast: torch.dtype | None = None
+) -> Layout:
     """The layout to use with a model: "padded" in place of "auto" where there is an obstacle.
+
+    Arguments as for `packing_obstacle`.
 
     Raises:
         ValueError: the layout is "trie", and there is an obstacle.
     """
-    obstacle = None if layout == "padded" else packing_obstacle(model)
+    obstacle = None if layout == "padded" else packing_obstacle(model, way, autocast)
     if obstacle is None:
         return layout
     if layout == "trie":
@@ -77,13 +87,17 @@ def _told(causal: Any) -> str | None:
     return None
 
 
-def _shown(causal: Any) -> str | None:
+def _shown(causal: Any, way: Way | None, autocast: torch.dtype | None) -> str | None:
     """What running a small trie shows."""
-    if next(causal.parameters()).device.type == "meta":
+    device = causal.get_input_embeddings().weight.device
+    if device.type == "meta":
         return None
+    if way == "flex" and device.type == "cpu":
+        return "tree_attention 'flex' has no backward on CPUs"
     samples = [Sample(_SHARED, branch, 1.0, 1.0) for branch in _BRANCHES]
-    packed = Packed(samples, "dense")
-    with torch.no_grad(), _evaluating(causal):
+    packed = Packed(samples, way)
+    half = torch.autocast(device.type, autocast) if autocast is not None else nullcontext()
+    with torch.no_grad(), _evaluating(causal), half:
         alone = [_outputs(causal, Padded([sample])) for sample in samples]
         with packed.attention(causal), _entered(causal) as entered:
             try:
@@ -98,7 +112,7 @@ def _shown(causal: Any) -> str | None:
             _distance(states_MH[torch.from_numpy(path)], own[name])
             for path, own in zip(packed.trie.paths, alone, strict=True)
         )
-        if not apart <= max(_FAR.get(states_MH.dtype, 1e-3), 3 * before):
+        if not apart <= max(_FAR.get(autocast or states_MH.dtype, 1e-3), 3 * before):
             return f"{name} gives other states along a trie than for a sequence alone"
         before = apart
     if _has_windows(causal) and packed.windows <= {None}:

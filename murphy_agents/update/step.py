@@ -126,7 +126,9 @@ def update(
     if not samples:
         _pass_over(optimizer, scheduler, settings.num_iterations)
         return metrics
-    layout = settled_layout(policy.model, settings.layout)
+    layout = settled_layout(
+        policy.model, settings.layout, settings.tree_attention, settings.autocast_dtype
+    )
     laid_out = micro_batches(samples, settings.token_budget, layout, settings.tree_attention)
     parts = [_Part.of(part) for part in laid_out]
     metrics["forwarded_tokens"] = float(sum(part.micro_batch.num_positions for part in parts))

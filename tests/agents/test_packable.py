@@ -14,7 +14,7 @@ from models import gradient, related_tree, tokenizer
 
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
-from murphy_agents.update import UpdateSettings, make_batch, trained_logprobs, update
+from murphy_agents.update import UpdateSettings, attention, make_batch, trained_logprobs, update
 from murphy_agents.update.layout import Packed
 from murphy_agents.update.packable import packing_obstacle, settled_layout
 
@@ -131,7 +131,7 @@ class Recurrent(torch.nn.Module):
 
     def forward(self, hidden):
         before = torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
-        return self.inner(hidden) + before
+        return self.inner(hidden + before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -200,3 +200,31 @@ def test_an_update_of_such_a_model_is_that_of_padded_rows():
             update(policy, batch, optimizer, UpdateSettings(beta=0.0, layout=layout))
         gradients.append(gradient(policy.model))
     assert torch.equal(*gradients)
+
+
+def test_the_way_that_is_asked_for_is_the_one_that_is_tried(monkeypatch):
+    model = model_of("Qwen3")
+    assert packing_obstacle(model) is None
+    # A kernel that sees the whole row shows, though "segments" was fine.
+    whole = lambda q, k, v, tree, scale, window: q + v.mean(2, True).repeat(1, 2, 1, 1)  # noqa: E731
+    monkeypatch.setitem(attention._WAYS, "dense", whole)
+    said = "model.layers.0 (Qwen3DecoderLayer) gives other states along a trie"
+    assert packing_obstacle(model, "dense").startswith(said)
+    assert packing_obstacle(model) is None
+
+
+def test_ways_that_cannot_be_used_here_are_told_before_any_work():
+    model = model_of("Qwen3")
+    assert "'varlen' is for half precision, not torch.float32" in packing_obstacle(model, "varlen")
+    assert packing_obstacle(model, "flex") == "tree_attention 'flex' has no backward on CPUs"
+    with pytest.raises(ValueError, match="layout is 'trie', but tree_attention 'flex' has no"):
+        settled_layout(model, "trie", "flex")
+
+
+@pytest.mark.parametrize("name", ["Qwen3", "Olmo2", "Llama"])
+def test_models_are_tried_under_the_autocast_of_the_updates(name):
+    assert packing_obstacle(model_of(name), autocast=torch.bfloat16) is None
+    model = model_of(name)
+    model.model.layers[1].mlp = Recurrent(model.model.layers[1].mlp)
+    said = f"model.layers.1 ({name}DecoderLayer) gives other states along a trie"
+    assert packing_obstacle(model, autocast=torch.bfloat16).startswith(said)
