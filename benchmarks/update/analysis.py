@@ -9,6 +9,7 @@ from statistics import median
 
 from benchmarks import report
 from benchmarks.update import counts
+from benchmarks.update.variants import CHOSEN
 
 OURS = "trie"
 HEAD = "library"
@@ -34,6 +35,7 @@ def ratios(record):
     wanted = record["settings"]["goals"]
     return (
         _time_ratios(record.get("rounds", {}), wanted["processor time"])
+        | _small_ratios(record.get("small rounds", {}), wanted["small"])
         | _peak_ratios(record.get("memory", []), OURS, wanted["memory"])
         | _peak_ratios(record.get("head", []), HEAD, wanted["head"])
     )
@@ -59,6 +61,17 @@ def _time_ratios(rounds, wanted):
                 cpu = {"cpu": goal["least"]} if tree in goal["trees"] else {}
                 pairs = report.ratios(taken, OURS, peer, cpu)
                 found |= {f"{name}: {pair}": ratio for pair, ratio in pairs.items()}
+    return found
+
+
+def _small_ratios(rounds, least):
+    found = {}
+    for tree, taken in rounds.items():
+        for peer in taken:
+            if peer != CHOSEN:
+                goal = {"cpu": least} if peer == "padded, sorted" else {}
+                pairs = report.ratios(taken, CHOSEN, peer, goal)
+                found |= {f"small, {tree}: {pair}": ratio for pair, ratio in pairs.items()}
     return found
 
 

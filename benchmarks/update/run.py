@@ -5,6 +5,8 @@
 * `rounds`: `{the same names: {way: [[wall_s, cpu_s], ...]}}`; round n is the tree of seed n
 * `memory`, `head`: peaks in MB, each in a process of its own; see `memory`
 * `gpu`: see `gpu`
+* `small distances`, `small rounds`: as `distances` and `rounds`, of a model and trees so small that
+  a trie hardly pays
 """
 
 import importlib.metadata
@@ -17,9 +19,9 @@ import torch
 from benchmarks import report
 from benchmarks.update import counts, gpu, memory
 from benchmarks.update.settings import scaled
-from benchmarks.update.variants import WAYS, Contest, problem
+from benchmarks.update.variants import SMALL_WAYS, WAYS, Contest, problem
 
-PARTS = ("counts", "time", "memory", "head", "gpu")
+PARTS = ("counts", "time", "small", "memory", "head", "gpu")
 
 
 def measure(settings, only=(), say=print):
@@ -73,7 +75,20 @@ def _transcripts(wanted, shape):
     return wanted["transcripts"] if len(shape["fanout"]) > 1 else wanted["transcripts"][:1]
 
 
-def _alternate(contest, shape, transcript, settings):
+def _small(settings, say):
+    wanted = settings["small"]
+    # The same measurement with other lengths and another model.
+    settings = settings | {"lengths": wanted["lengths"], "time": wanted}
+    contest = Contest.of("qwen3", settings)
+    distances, rounds = {}, {}
+    for tree, shape in wanted["trees"].items():
+        say(f"  {tree}")
+        found = _alternate(contest, shape, "requote", settings, SMALL_WAYS)
+        distances[tree], rounds[tree] = found
+    return {"small distances": distances, "small rounds": rounds}
+
+
+def _alternate(contest, shape, transcript, settings, ways=tuple(WAYS)):
     """Distances of gradients on the first round's tree; times of every round."""
     wanted = settings["time"]
     lengths = scaled(settings, wanted["scale"])
@@ -81,17 +96,18 @@ def _alternate(contest, shape, transcript, settings):
         problem(contest, shape, transcript, settings, seed, lengths)
         for seed in range(wanted["rounds"])
     ]
-    for each in problems:
-        contest.prepare(each)
-    distances = contest.distances(problems[0])
+    if "trl" in ways:
+        for each in problems:
+            contest.prepare(each)
+    distances = contest.distances(problems[0], ways)
     most = settings["gradient_tolerance"]
     if wrong := {way: far for way, far in distances.items() if not far <= most}:
         raise RuntimeError(f"gradients differ by more than {most} of their norm: {wrong}")
     # The first round is not counted.
-    turns = {way: iter([problems[0], *problems]) for way in WAYS}
-    runs = {way: partial(lambda way: contest.run(way, next(turns[way])), way) for way in WAYS}
+    turns = {way: iter([problems[0], *problems]) for way in ways}
+    runs = {way: partial(lambda way: contest.run(way, next(turns[way])), way) for way in ways}
     taken = report.alternate(runs, wanted["rounds"])
-    return distances, {way: [[*map(_rounded, pair)] for pair in taken[way]] for way in WAYS}
+    return distances, {way: [[*map(_rounded, pair)] for pair in taken[way]] for way in ways}
 
 
 def _memory(settings, say):
@@ -130,4 +146,11 @@ def _rounded(number):
 
 
 _VERSIONS = ("torch", "transformers", "trl")
-_PARTS = {"counts": _counts, "time": _time, "memory": _memory, "head": _head, "gpu": _gpu}
+_PARTS = {
+    "counts": _counts,
+    "time": _time,
+    "small": _small,
+    "memory": _memory,
+    "head": _head,
+    "gpu": _gpu,
+}

@@ -3,6 +3,7 @@
 from statistics import median
 
 from benchmarks.update import analysis, counts, roofline
+from benchmarks.update.variants import CHOSEN
 
 COUNT_COLUMNS = (
     ("sequences", lambda c: f"{c.sequences:.0f}"),
@@ -31,6 +32,7 @@ def lines(record):
     tables = counts.from_json(record.get("counts", {}))
     yield from _counts(tables)
     yield from _times(record, tables)
+    yield from _small(record)
     yield from _peaks(record)
     yield from _computed(record["settings"], tables)
     if "gpu" in record:
@@ -122,6 +124,19 @@ def _times(record, tables):
                 label = f"{name}: {way} / {analysis.OURS}"
                 rows.append([way, *(_range(found[f"{label}, {kind}"]) for kind in ("cpu", "wall"))])
         yield from _table([*rows, *_beside(record["settings"], tables, *name.split(", ")[1:])])
+
+
+def _small(record):
+    for tree, taken in record.get("small rounds", {}).items():
+        yield f"\nsmall model, {tree}: milliseconds of cpu, {len(taken[CHOSEN])} rounds"
+        found = analysis.ratios({"settings": record["settings"], "small rounds": {tree: taken}})
+        rows = [["", "cpu", f"times '{CHOSEN}'", "gradient off by"]]
+        for way, pairs in taken.items():
+            ratio = found.get(f"small, {tree}: {way} / {CHOSEN}, cpu")
+            far = record["small distances"][tree][way]
+            spread = _spread([1000 * cpu for _, cpu in pairs], 1)
+            rows.append([way, spread, _range(ratio) if ratio else "", f"{far:.1e}"])
+        yield from _table(rows)
 
 
 def _beside(settings, tables, tree, transcript):

@@ -109,7 +109,7 @@ class Contest:
     def run(self, way, problem, whole=False):
         """The loss, with its gradient left in the model's parameters."""
         self.model.zero_grad(set_to_none=True)
-        return WAYS[way](self, problem, whole)
+        return (WAYS | {CHOSEN: _auto})[way](self, problem, whole)
 
     def distances(self, problem, ways=None):
         """Norm of each way's difference to `REFERENCE`'s gradient, over the norm of that."""
@@ -180,6 +180,10 @@ def _trie(contest, problem, whole):
     return _laid_out(contest, problem, whole, "trie")
 
 
+def _auto(contest, problem, whole):
+    return _laid_out(contest, problem, whole, "auto")
+
+
 def _laid_out(contest, problem, whole, layout):
     budget = UNBOUNDED if whole else contest.token_budget
     parts = micro_batches(problem.samples, budget, layout, contest.attention)
@@ -220,6 +224,8 @@ def _loss(contest, problem, part):
     return murphy_loss(logp_N, *columns, contest.loss["epsilon"], contest.loss["beta"])[0]
 
 
+CHOSEN = "as chosen"
+"""The library's own choice of a layout."""
 WAYS = {
     "trl": _trl,
     "padded, compact head": _compact,
@@ -227,3 +233,5 @@ WAYS = {
     "unpadded": _unpadded,
     "trie": _trie,
 }
+SMALL_WAYS = ("padded, sorted", "trie", CHOSEN)
+"""Those that are compared for small models."""
