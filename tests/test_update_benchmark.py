@@ -398,7 +398,7 @@ def test_a_quick_run_measures_everything_and_can_be_shown_again(tmp_path):
     file, page = tmp_path / "record.json", tmp_path / "page.md"
     printed = benchmark("--quick", "--json", file, "--markdown", page)
     record = json.loads(file.read_text())
-    assert {"counts", "rounds", "distances", "memory", "head", "gpu"} <= set(record)
+    assert {"counts", "rounds", "small rounds", "memory", "head", "gpu"} <= set(record)
     assert all(0 < r["min"] <= r["median"] <= r["max"] for r in record["ratios"].values())
     assert (
         record["command"] == f"python -m benchmarks.update --quick --json {file} --markdown {page}"
