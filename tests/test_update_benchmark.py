@@ -249,15 +249,16 @@ def test_products_of_a_toy_model():
 
 def test_bytes_of_a_toy_model():
     parts = roofline.memory(TOY, counts.Counts(3, 6, WORK, WORK, WORK, 40, {}), rank=3)
-    assert (parts["full"], parts["full, 8-bit moments"], parts["reference"]) == (5248, 3280, 656)
+    assert (parts["full"], parts["full, 8-bit moments"], parts["reference"]) == (5904, 3936, 736)
+    # 18 and 12 for each of 328; layers 288 · 2, the tied embedding 40 · 4
     # inputs and outputs: 8 + 6 + 6 + 8 + 12 + 12 + 12 = 64; two layers of rank 3: 384 weights
     assert parts["LoRA"] == 656 + 16 * 384
-    # a live layer: 10 · (8 · 4 + 4 · 4 + 4 · 2 + 3 · 8) · 2 = 1600; inputs 10 · 2 · 4 · 2 = 160
-    assert parts["states"] == 1760
+    # a live layer: 10 · (8 · 4 + 4 · 4 + 4 · 2 + 3 · 8) · 2 = 1600; inputs 10 · 2 · 4 · 4 = 320
+    assert (parts["states"], parts["bf16 states"]) == (1920, 1760)
     assert parts["every layer's activations"] == 3200
     # 40 positions, keys and values of 2 numbers of 2 bytes
     assert parts["gathered"] == 320
-    assert parts["chunked head"] == 4 * (40 + 2 * roofline.MAX_LOGITS) + 6 * 4 * 2
+    assert parts["chunked head"] == 4 * (40 + 2 * roofline.MAX_LOGITS_CUDA) + 6 * 4 * 2
     assert parts["full logits"] == 10 * 10 * 4
 
 

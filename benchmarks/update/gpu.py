@@ -5,7 +5,9 @@
 * `fits`: whole steps by the library's `update` (reference, update, AdamW), all weights or adapters;
   adapters stand on bfloat16 weights, all weights are float32 under autocast
 
-A way that fails, for want of memory or otherwise, is a row that says why. Products are the layout's
+A way that fails, for want of memory or otherwise, is a row that says why; so is one whose gradient
+is not that of single sequences in the same precision, within `gradient_tolerance`. Peaks are of each
+way's own budget: eight rows for TRL, `token_budget` positions for the library. Products are the layout's
 own, padding included, nothing twice (`roofline.model_flops`); utilisation is their share of the
 settings' `peak_tflops`.
 """
@@ -88,8 +90,11 @@ def _speed(settings, device, precision, rows):
 
 def _timed(contest, problem, way, settings):
     wanted = settings["gpu"]
+    (off,) = contest.distances(problem, [way]).values()  # compiles too
+    if not off <= wanted["gradient_tolerance"]:
+        raise RuntimeError(f"its gradient is off by {off:.3f} of its norm: not timed")
     with peak_memory(contest.model.device) as peak:
-        contest.run(way, problem)  # compiles too
+        contest.run(way, problem)
     seconds = [_seconds(contest, problem, way) for _ in range(wanted["rounds"])]
     sizes = roofline.Model(**settings["models"][wanted["model"]])
     work = _work(problem.samples, way, wanted["token_budget"])
@@ -102,6 +107,7 @@ def _timed(contest, problem, way, settings):
         "tflops": rate,
         "utilisation": rate / wanted["peak_tflops"],
         "peak_gb": peak.get("gb"),
+        "gradient_off": off,
     }
 
 

@@ -8,7 +8,7 @@ vocabulary.
 
 from dataclasses import dataclass
 
-from murphy_agents.update.head import MAX_LOGITS
+from murphy_agents.update.head import MAX_LOGITS_CUDA
 
 GB = 1e9
 HALF, SINGLE = 2, 4
@@ -112,11 +112,14 @@ def minutes(flops, problems, tflops):
 def memory(model, counts, rank):
     """Bytes by part, the whole problem in one row of the trie layout, bf16 products.
 
-    * full: 16 a parameter: float32 weights, two float32 moments (4 + 8), bf16 weights and gradients
-    * full, 8-bit moments: 10 a parameter: 4 + 2 + 2 + 2
-    * reference: 2 a parameter, a frozen bf16 copy
+    * full: 18 a parameter: weights, gradients and two moments in float32 (4 + 4 + 8), and the bf16
+      copies that autocast makes
+    * full, 8-bit moments: 12 a parameter: 4 + 4 + 2 + 2
+    * reference: a frozen copy, layers in bf16, embeddings (and an output layer tied to them) in
+      float32
     * LoRA: the frozen bf16 weights, and 16 for each of rank · Σ(inputs + outputs) adapter weights
-    * states: tokens · L · H · 2, what checkpointing keeps; and one live layer,
+    * states: what checkpointing keeps, tokens · L · H · 4, as autocast leaves a layer's input in
+      float32 ("bf16 states", on bf16 weights: half); and one live layer,
       tokens · (8·H + 4·n·d + 4·k·d + 3·I) · 2, unfused, give or take 30 %
     * every layer's activations: L live layers, without checkpointing
     * gathered: keys and values along all paths, 2 · k·d · 2 each (`varlen` attention only)
@@ -127,24 +130,25 @@ def memory(model, counts, rank):
     adapters = model.num_hidden_layers * rank * sum(i + o for i, o in model.linears)
     live = tokens * HALF * _activations(model)
     return {
-        "full": 16 * model.parameters,
-        "full, 8-bit moments": 10 * model.parameters,
-        "reference": HALF * model.parameters,
+        "full": 18 * model.parameters,
+        "full, 8-bit moments": 12 * model.parameters,
+        "reference": HALF * model.parameters + (SINGLE - HALF) * model.head,
         "LoRA": HALF * model.parameters + 16 * adapters,
-        "states": tokens * model.num_hidden_layers * model.hidden_size * HALF + live,
+        "states": tokens * model.num_hidden_layers * model.hidden_size * SINGLE + live,
+        "bf16 states": tokens * model.num_hidden_layers * model.hidden_size * HALF + live,
         "every layer's activations": model.num_hidden_layers * live,
         "gathered": counts.gathered * 2 * model.keys * HALF,
-        "chunked head": (model.head + 2 * MAX_LOGITS) * SINGLE
+        "chunked head": (model.head + 2 * MAX_LOGITS_CUDA) * SINGLE
         + counts.trained * model.hidden_size * HALF,
         "full logits": tokens * model.vocab_size * SINGLE,
     }
 
 
-ALWAYS = ("states", "gathered", "chunked head")
+ALWAYS = ("gathered", "chunked head")
 WAYS = {
-    "full and reference": ("full", "reference", *ALWAYS),
-    "full, 8-bit moments, and reference": ("full, 8-bit moments", "reference", *ALWAYS),
-    "LoRA": ("LoRA", *ALWAYS),
+    "full and reference": ("full", "reference", "states", *ALWAYS),
+    "full, 8-bit moments, and reference": ("full, 8-bit moments", "reference", "states", *ALWAYS),
+    "LoRA": ("LoRA", "bf16 states", *ALWAYS),
 }
 """Ways to train and the parts that each adds up; LoRA's reference is the model without adapters."""
 

@@ -153,7 +153,12 @@ def _beside(settings, tables, tree, transcript):
 
 
 def _peaks(record):
-    for part, about in (("memory", "an update"), ("head", "the output layer alone")):
+    sizes = record["settings"]["head"]
+    layer = (
+        f"the output layer alone: {sizes['rows']} states of width {sizes['hidden_size']}, "
+        f"{sizes['vocab_size']} tokens; a trained layer's own gradient is in all of them"
+    )
+    for part, about in (("memory", "an update"), ("head", layer)):
         if part in record:
             yield f"\nMB above what was held before, {about}"
             yield from _table(
@@ -183,7 +188,7 @@ def _computed(settings, tables):
         yield f"  GB in all: {_sizes(found['totals_gb'], 0)}"
 
 
-_STEP = ("step, TRL", "step, trie", "ratio", "LoRA step")
+_STEP = ("step, TRL + vLLM", "step, trie", "ratio", "LoRA step")
 
 
 def _flops(tree, each, minutes):
@@ -220,7 +225,7 @@ def _speed(row):
     return _missing(row) or (
         f"{_spread(row['seconds'])} s; trained {row['trained_per_s']:.0f}, forwarded "
         f"{row['forwarded_per_s']:.0f} tokens/s; {row['tflops']:.3g} TFLOP/s "
-        f"({100 * row['utilisation']:.1f} %); {_gb(row)}"
+        f"({100 * row['utilisation']:.1f} %); {_gb(row)}; gradient off by {row['gradient_off']:.1e}"
     )
 
 

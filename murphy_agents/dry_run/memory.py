@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from murphy_agents.update.head import MAX_LOGITS
 
 GIB = 1 << 30
 HALF_SHARE = 0.8
@@ -92,6 +91,8 @@ class Work:
     """Most ids that the cache may hold; a single row may pass it."""
     forward_tokens: int
     """Ids of one micro-batch of the update."""
+    most_logits: int
+    """Logits that the update holds at a time."""
     top_p: float = 1.0
     autocast: bool = False
     checkpointing: bool = False
@@ -214,6 +215,6 @@ def _activations(shape: Shape, work: Work) -> list[Part]:
 
 
 def _logits(shape: Shape, work: Work) -> Part:
-    numbers = min(MAX_LOGITS, work.forward_tokens * shape.vocab)
+    numbers = min(work.most_logits, work.forward_tokens * shape.vocab)
     told = f"{numbers // shape.vocab:,} tokens at a time, three arrays in float32"
     return Part("logits", 3 * 4 * numbers, told)

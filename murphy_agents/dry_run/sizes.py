@@ -16,6 +16,7 @@ from murphy_agents.dry_run.findings import DoesNotFitError, NotCheckedError
 from murphy_agents.engines.transformers import MAX_BATCH_ROWS
 from murphy_agents.policy import Policy
 from murphy_agents.update.attention import Way, default_way
+from murphy_agents.update.head import max_logits
 
 FEEDBACK_TOKENS = 1000
 """Ids that feedback on one attempt adds to the next prompt at most: 2,000 characters are shown."""
@@ -55,6 +56,7 @@ def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProb
         row_tokens=row,
         cache_tokens=config.max_cache_tokens,
         forward_tokens=max(row, config.max_tokens_per_forward),
+        most_logits=max_logits(_device_type(config)),
         top_p=config.top_p,
         autocast=config.bf16,
         checkpointing=config.gradient_checkpointing,
@@ -102,13 +104,16 @@ def _remedy(estimate: memory.Estimate) -> str:
 
 
 def _way(config: TrainConfig) -> Way:
-    """How attention along a trie is done on the run's device, which need not be here."""
-    if config.tree_attention is not None:
-        return config.tree_attention
+    """How attention along a trie is done on the run's device."""
+    return config.tree_attention or default_way(_device_type(config))
+
+
+def _device_type(config: TrainConfig) -> str:
+    """Of the run's device, which need not be here."""
     kind = config.device.partition(":")[0]
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-    return default_way(kind)
+    return kind
 
 
 def _bytes_of(parameters: Iterable[torch.Tensor]) -> int:

@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from murphy_agents.update import attention_gpu
+from murphy_agents.update.precision import compute_dtype, gather
 from murphy_agents.update.trie import Trie
 
 NAME = "murphy_trie"
@@ -153,16 +154,18 @@ def _segments(
     paths = tree.once("paths", tree.trie.segment_paths)
     lengths = (tree.trie.end_S - tree.trie.start_S).tolist()
     nodes = tree.once("nodes", lambda: torch.from_numpy(np.concatenate(paths)).to(tree.device))
+    # Added to the products: a mask of yes and no would be turned into one for every layer apart.
+    dtype = compute_dtype(query)
     masks = tree.once(
-        ("masks", window),
+        ("masks", window, dtype),
         lambda: [
-            _seen(length, len(path), window, tree.device)
+            _added(_seen(length, len(path), window, tree.device), dtype)
             for length, path in zip(lengths, paths, strict=True)
         ],
     )
     reaches = [len(path) for path in paths]
     queries = torch.split(query, lengths, dim=2)
-    keys, values = (torch.split(x.index_select(2, nodes), reaches, 2) for x in (key, value))
+    keys, values = (torch.split(gather(x, 2, nodes), reaches, 2) for x in (key, value))
     grouped = query.shape[1] != key.shape[1]
     parts = [
         scaled_dot_product_attention(
@@ -181,6 +184,12 @@ def _seen(length: int, reach: int, window: int | None, device: torch.device) -> 
     other_1P = torch.arange(reach, device=device)[None]
     seen_LP = other_1P <= at_L1
     return seen_LP if window is None else seen_LP & (at_L1 - other_1P < window)
+
+
+def _added(seen_LP: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    if seen_LP is None:
+        return None
+    return torch.zeros_like(seen_LP, dtype=dtype).masked_fill_(~seen_LP, -torch.inf)
 
 
 def _dense(

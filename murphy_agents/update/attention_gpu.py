@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from murphy_agents.update.precision import compute_dtype, gather
 from murphy_agents.update.trie import Ints, Trie
 
 Bools = npt.NDArray[np.bool_]
@@ -41,7 +42,8 @@ def flex(
     query, key, value = (
         torch.nn.functional.pad(_half(x), (0, 0, 0, filled)) for x in (query, key, value)
     )
-    mixed = _compiled(query.device.type)(
+    run = _flex_compiled if query.device.type == "cuda" else _flex_plain
+    mixed = run(
         query, key, value, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
     )
     result: Tensor = mixed[:, :, :size]
@@ -84,8 +86,8 @@ def varlen(
     query_NAD, key_NKD, value_NKD = (_half(x)[0].transpose(0, 1) for x in (query, key, value))
     mixed_NAD: Any = varlen_attn(
         query_NAD.contiguous(),
-        key_NKD.index_select(0, gathered.node_P),
-        value_NKD.index_select(0, gathered.node_P),
+        gather(key_NKD, 0, gathered.node_P),
+        gather(value_NKD, 0, gathered.node_P),
         gathered.queries_before_S,
         gathered.keys_before_S,
         gathered.most_queries,
@@ -148,16 +150,28 @@ def _listed(chosen_BB: Bools) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int
 
 def _half(x: Tensor) -> Tensor:
     """In autocast's type where it is on: these kernels are not on its list."""
-    if torch.is_autocast_enabled(x.device.type):
-        return x.to(torch.get_autocast_dtype(x.device.type))
-    return x
+    return x.to(compute_dtype(x))
+
+
+def _flex_plain(*args: Any, **options: Any) -> Any:
+    """Right, but it makes the whole matrix: for tests on CPUs."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return flex_attention(*args, **options)
+
+
+def _flex_compiled(*args: Any, **options: Any) -> Any:
+    """One graph for each window, with and without gradients, and for any length from the second on.
+
+    At its limit of graphs torch would go on without compiling, which makes the whole matrix and may
+    be wrong in backward. The usual limit is 8; here it is higher, and an error.
+    """
+    with torch._dynamo.config.patch(recompile_limit=64, fail_on_recompile_limit_hit=True):
+        return _compiled()(*args, **options)
 
 
 @cache
-def _compiled(device: str) -> Any:
+def _compiled() -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
-    # Without compilation it is right but makes the whole matrix: good enough for tests on CPUs.
-    # Compiled for every length apart, rows of more than a few lengths would pass torch's limit of
-    # compilations and be run without it. Left to itself, torch compiles for all from the second on.
-    return torch.compile(flex_attention) if device == "cuda" else flex_attention
+    return torch.compile(flex_attention)

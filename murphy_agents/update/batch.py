@@ -36,6 +36,13 @@ class Sample:
     logprobs: tuple[float, ...] = ()
     """What the engine said of each id; compared with the policy's own, never trained on."""
 
+    def __post_init__(self) -> None:
+        if not self.prompt_ids or not self.completion_ids:
+            raise ValueError(
+                f"a sample has {len(self.prompt_ids)} prompt_ids and {len(self.completion_ids)} "
+                "completion_ids; give at least one of each: the first token needs one before it"
+            )
+
     @property
     def num_ids(self) -> int:
         """Length of prompt and completion together."""

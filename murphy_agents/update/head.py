@@ -21,8 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from murphy_agents.update.precision import compute_dtype
+
 MAX_LOGITS = 1 << 24
 """Most logits held at once: 64 MiB in float32, 110 states of a vocabulary of 152 k."""
+MAX_LOGITS_CUDA = 1 << 27
+"""The same on GPUs: every chunk reads the whole layer, so they have fewer and larger ones."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class _Score(torch.autograd.Function):
         with_entropy: bool,
         with_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
-        compute = _compute_dtype(hidden_UH)
+        compute = compute_dtype(hidden_UH)
         cast = _cast(weight_VH, bias_V, compute)
         chunks = list(_chunks(targets, len(hidden_UH), len(weight_VH)))
         keep = with_gradient and len(chunks) == 1
@@ -185,18 +189,13 @@ class _Totals:
 
 
 def _add_product(total_VH: Tensor, grad_CV: Tensor, hidden_CH: Tensor) -> None:
+    """Adds the product in the total's type: rounded chunk by chunk, the sum would drift."""
     if grad_CV.dtype == total_VH.dtype:
         total_VH.addmm_(grad_CV.T, hidden_CH)
+    elif grad_CV.is_cuda:
+        total_VH += torch.mm(grad_CV.T, hidden_CH, out_dtype=total_VH.dtype)
     else:
-        total_VH += grad_CV.T @ hidden_CH
-
-
-def _compute_dtype(hidden_UH: Tensor) -> torch.dtype:
-    """The type that matrices are multiplied in: autocast's, where it is on."""
-    device = hidden_UH.device.type
-    if torch.is_autocast_enabled(device) and hidden_UH.dtype != torch.float64:
-        return torch.get_autocast_dtype(device)
-    return hidden_UH.dtype
+        total_VH.addmm_(grad_CV.T.to(total_VH.dtype), hidden_CH.to(total_VH.dtype))
 
 
 def _cast(
@@ -221,9 +220,14 @@ def _row_dot(a_CV: Tensor, b_CV: Tensor) -> Tensor:
     return torch.bmm(a_CV[:, None], b_CV[:, :, None])[:, 0, 0]
 
 
+def max_logits(device_type: str) -> int:
+    """Most logits held at once on a device."""
+    return MAX_LOGITS_CUDA if device_type == "cuda" else MAX_LOGITS
+
+
 def _chunks(targets: Targets, num_states: int, vocabulary: int) -> Iterator[tuple[slice, Targets]]:
     """Ranges of states, and what is asked of each, counted from the range's first."""
-    size = max(1, MAX_LOGITS // vocabulary)
+    size = max(1, max_logits(targets.state_N.device.type) // vocabulary)
     starts = torch.arange(0, num_states + size, size, device=targets.state_N.device)
     bounds = torch.searchsorted(targets.state_N, starts).tolist()
     for number, (first, last) in enumerate(pairwise(bounds)):

@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from murphy_agents.update.attention import Way
 from murphy_agents.update.batch import Sample
 from murphy_agents.update.layout import Layout, Packed, Padded
+from murphy_agents.update.requirements import evaluating
 
 _KNOWN_LAYERS = ("full_attention", "sliding_attention")
 _SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4))
 """A trie whose second branch stands behind the first in the row, and must not see it."""
-_FAR = {torch.bfloat16: 0.03, torch.float16: 0.01}
-"""Distance of a state, as a share of its size, that rounding in one layer does not explain; 1e-3
-for other types. Over the layers of a deep model rounding adds up, but does not treble in one."""
+_FAR = {torch.bfloat16: (0.03, 0.15)}
+"""Distance of a state, as a share of its size, that rounding in one layer does not explain, and in
+all layers; for wider types `_FAR_WIDE`. In between, it may at most treble from layer to layer."""
+_FAR_WIDE = (1e-4, 1e-3)
 _tried: WeakKeyDictionary[nn.Module, dict[Any, str | None]] = WeakKeyDictionary()
 
 
@@ -45,6 +47,8 @@ def packing_obstacle(
         autocast: half precision of the updates; None: none.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if _device(causal).type == "meta":
+        return _told(causal)
     tried = _tried.setdefault(causal, {})
     if (way, autocast) not in tried:
         tried[way, autocast] = _told(causal) or _shown(causal, way, autocast)
@@ -89,15 +93,13 @@ def _told(causal: Any) -> str | None:
 
 def _shown(causal: Any, way: Way | None, autocast: torch.dtype | None) -> str | None:
     """What running a small trie shows."""
-    device = causal.get_input_embeddings().weight.device
-    if device.type == "meta":
-        return None
+    device = _device(causal)
     if way == "flex" and device.type == "cpu":
         return "tree_attention 'flex' has no backward on CPUs"
     samples = [Sample(_SHARED, branch, 1.0, 1.0) for branch in _BRANCHES]
     packed = Packed(samples, way)
     half = torch.autocast(device.type, autocast) if autocast is not None else nullcontext()
-    with torch.no_grad(), _evaluating(causal), half:
+    with torch.no_grad(), evaluating(causal), half:
         alone = [_outputs(causal, Padded([sample])) for sample in samples]
         with packed.attention(causal), _entered(causal) as entered:
             try:
@@ -112,7 +114,8 @@ def _shown(causal: Any, way: Way | None, autocast: torch.dtype | None) -> str | 
             _distance(states_MH[torch.from_numpy(path)], own[name])
             for path, own in zip(packed.trie.paths, alone, strict=True)
         )
-        if not apart <= max(_FAR.get(autocast or states_MH.dtype, 1e-3), 3 * before):
+        once, most = _FAR.get(autocast or states_MH.dtype, _FAR_WIDE)
+        if not apart <= min(max(once, 3 * before), most):
             return f"{name} gives other states along a trie than for a sequence alone"
         before = apart
     if _has_windows(causal) and packed.windows <= {None}:
@@ -182,11 +185,6 @@ def _has_windows(causal: Any) -> bool:
     return bool(used and getattr(config, "sliding_window", None))
 
 
-@contextmanager
-def _evaluating(causal: Any) -> Iterator[None]:
-    training = causal.training
-    causal.eval()
-    try:
-        yield
-    finally:
-        causal.train(training)
+def _device(causal: Any) -> torch.device:
+    device: torch.device = causal.get_input_embeddings().weight.device
+    return device

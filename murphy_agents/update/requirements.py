@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +34,9 @@ _LENGTH_REMEDIES = {
 }
 """Kinds of rotary embedding whose angles hang on the largest position of a forward."""
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+_RATES = ("dropout", "pdrop", "layerdrop", "jitter")
+"""Words in the names of rates at which a model leaves to chance what it does in training."""
+_PROBE = (3, 4, 5, 6, 7, 3, 5)
 _warned: set[type] = set()
 
 
@@ -47,7 +51,9 @@ def check_model(model: Model) -> None:
     _refuse_dropout(model)
     _refuse_prompt_learning(getattr(model, "active_peft_config", None))
     refuse_half_precision(p.dtype for p in model.parameters() if p.requires_grad)
+    _refuse_float16(model)
     _warn_of_experts(model, config)
+    _refuse_other_logits(model)
 
 
 def refuse_half_precision(trained: Iterable[torch.dtype]) -> None:
@@ -87,7 +93,7 @@ def _dropout_rates(model: Model) -> Iterator[tuple[str, Any, str]]:
 
 
 def _is_rate(field: str) -> bool:
-    return field == "p" or "dropout" in field or field.endswith("pdrop")
+    return field == "p" or any(word in field for word in _RATES)
 
 
 def _refuse_prompt_learning(adapter: Any) -> None:
@@ -105,6 +111,47 @@ def _refuse_scaled_logits(config: Any) -> None:
                 f"config.{name} is {getattr(config, name)}: the model changes its logits after the "
                 "output layer, which is not supported; use a Qwen3, OLMo 2 or Llama model"
             )
+
+
+def _refuse_float16(model: Model) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.dtype == torch.float16:
+            raise ValueError(
+                f"{name} is torch.float16, in which small gradients vanish: weights per token are "
+                "far below 1, and the loss is not scaled; load with dtype=torch.bfloat16"
+            )
+
+
+def _refuse_other_logits(model: Model) -> None:
+    """Runs seven tokens: whatever stands between last states and logits is not known by name."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    weight = causal.get_input_embeddings().weight
+    if weight.device.type == "meta":
+        return
+    ids = torch.tensor([_PROBE], device=weight.device) % len(weight)
+    with torch.no_grad(), evaluating(causal):
+        own = causal(input_ids=ids, use_cache=False).logits
+        states = causal.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        ours = causal.get_output_embeddings()(states)
+    far = 0.03 if own.dtype.itemsize == 2 else 1e-4
+    if own.shape != ours.shape or not (own - ours).norm() <= far * own.norm():
+        raise ValueError(
+            f"{type(causal).__name__} gives other logits than its output layer does on its last "
+            "states: it changes states or logits in between, which is not supported; use a Qwen3, "
+            "OLMo 2 or Llama model"
+        )
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Evaluation mode, and afterwards for each module the mode that it had."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _refuse_length_dependent_rope(config: Any) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -79,8 +79,18 @@ class UpdateSettings:
                 f"max_grad_norm is {self.max_grad_norm}; give one above 0, or float('inf') for none"
             )
         for name in ("epsilon", "epsilon_high", "beta"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} is {value}; give 0 or more")
+        choices = {"layout": get_args(Layout), "tree_attention": (None, *get_args(Way))}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {known}")
+        if self.autocast_dtype == torch.float16:
+            raise ValueError(
+                "autocast_dtype is torch.float16, in which small gradients vanish: weights per "
+                "token are far below 1, and the loss is not scaled; use torch.bfloat16"
+            )
 
 
 def update(

@@ -130,7 +130,7 @@ def sliding_model(kind="olmo3", window=4, seed=0):
 
     sizes = {
         "vocab_size": 264, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": window,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": window,
         "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 512,
         "pad_token_id": None, "eos_token_id": None, "bos_token_id": None,
     }  # fmt: skip
@@ -138,6 +138,6 @@ def sliding_model(kind="olmo3", window=4, seed=0):
     if kind == "olmo3":
         model = Olmo3ForCausalLM(Olmo3Config(**sizes))
     else:
-        config = Qwen3Config(**sizes, head_dim=8, use_sliding_window=True)
+        config = Qwen3Config(**sizes, head_dim=16, use_sliding_window=True)
         model = Qwen3ForCausalLM(config)
     return exact(model.double().eval())

@@ -42,6 +42,7 @@ WORK = Work(
     row_tokens=4096,
     cache_tokens=65536,
     forward_tokens=16384,
+    most_logits=1 << 24,
 )
 
 
@@ -198,12 +199,12 @@ def test_activations_are_what_autograd_keeps(kind, settings, dtype, lora, autoca
     assert 0.9 * measured < said < 1.25 * measured
 
 
-def tree_samples(transcript, size=8):
-    """A problem of two turns, all attempts failed, in a tenth of usual lengths."""
+def tree_samples(transcript, scale=1, size=8):
+    """A problem of two turns, all attempts failed, in `scale` tenths of usual lengths."""
     draw = random.Random(0)
 
     def ids(low, high):
-        return tuple(draw.randrange(5, 250) for _ in range(draw.randint(low, high)))
+        return tuple(draw.randrange(5, 250) for _ in range(scale * draw.randint(low, high)))
 
     prompt, samples = ids(35, 35), []
     for _ in range(size):
@@ -215,16 +216,16 @@ def tree_samples(transcript, size=8):
     return samples
 
 
-@pytest.mark.parametrize("transcript", ["requote", "chat"])
+@pytest.mark.parametrize(("transcript", "scale"), [("requote", 1), ("chat", 1), ("requote", 6)])
 @pytest.mark.parametrize(
     ("kind", "settings"), [("qwen3", {}), ("olmo2", {"num_key_value_heads": 8})]
 )
-def test_activations_along_a_trie_are_what_autograd_keeps(kind, settings, transcript):
+def test_activations_along_a_trie_are_what_autograd_keeps(kind, settings, transcript, scale):
     models = [
         make_model(kind, tokenizer(), num_layers=number, hidden_size=128, **settings).train()
         for number in (4, 2)
     ]
-    part = Packed(tree_samples(transcript))
+    part = Packed(tree_samples(transcript, scale))
     deep, flat = (kept_bytes(model, part, autocast=False) for model in models)
     measured = (deep - flat) / 2 / part.num_positions
     shape = Shape.of(models[0].config)

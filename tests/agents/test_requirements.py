@@ -5,7 +5,12 @@ import warnings
 import pytest
 import torch
 from models import tokenizer
-from transformers import MixtralConfig, MixtralForCausalLM
+from transformers import (
+    MixtralConfig,
+    MixtralForCausalLM,
+    ModernBertDecoderConfig,
+    ModernBertDecoderForCausalLM,
+)
 
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
@@ -108,4 +113,35 @@ def test_experts_without_a_field_are_found_by_their_modules(monkeypatch):
     model = experts()
     model.config.num_local_experts = 1
     with pytest.warns(UserWarning, match=r"model\.layers\.0\.mlp is a MixtralSparseMoeBlock"):
+        requirements.check_model(model)
+
+
+def test_what_stands_between_states_and_logits_is_found_by_running_it():
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    config = ModernBertDecoderConfig(
+        vocab_size=264, num_attention_heads=2, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        cls_token_id=1, sep_token_id=2, **sizes,
+    )  # fmt: skip
+    # A dense layer and a norm come before its output layer.
+    with pytest.raises(ValueError, match="ModernBertDecoderForCausalLM gives other logits than"):
+        requirements.check_model(ModernBertDecoderForCausalLM(config))
+    model = make_model("qwen3", tokenizer())
+    model.train()
+    model.model.layers[0].eval()
+    requirements.check_model(model)
+    assert not model.model.layers[0].training
+    assert model.model.layers[1].training
+
+
+def test_float16_is_refused_where_it_is_not_trained_either():
+    model = make_model("qwen3", tokenizer()).half()
+    with pytest.raises(ValueError, match=r"embed_tokens\.weight is torch\.float16, in which small"):
+        Policy.wrap(model, tokenizer(), lora=LoraSettings(r=2))
+
+
+@pytest.mark.parametrize("field", ["layerdrop", "router_jitter_noise", "resid_pdrop"])
+def test_other_rates_of_chance_are_refused_like_dropout(field):
+    model = make_model("qwen3", tokenizer())
+    setattr(model.config, field, 0.25)
+    with pytest.raises(ValueError, match=rf"config\.{field} is 0\.25"):
         requirements.check_model(model)

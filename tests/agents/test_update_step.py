@@ -16,6 +16,7 @@ from murphy_agents.update import (
     UpdateSettings,
     make_batch,
     murphy_loss,
+    step,
     trained_logprobs,
     update,
 )
@@ -343,3 +344,40 @@ def test_an_update_leaves_the_policy_ready_to_sample():
 def test_impossible_settings_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         UpdateSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"layout": "tree"}, "layout is 'tree'; choose one of"),
+        ({"tree_attention": "flexx"}, "tree_attention is 'flexx'; choose one of"),
+        ({"epsilon": float("nan")}, "epsilon is nan"),
+        ({"autocast_dtype": torch.float16}, "autocast_dtype is torch.float16"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        UpdateSettings(**wrong)
+
+
+@pytest.mark.parametrize("layout", ["padded", "trie"])
+def test_a_fault_in_an_update_leaves_mode_and_attention_as_they_were(layout, monkeypatch):
+    policy = policy_off_its_reference()
+    before = policy.model.config._attn_implementation
+
+    def failing(*args, **kwargs):
+        assert policy.model.training
+        assert (policy.model.config._attn_implementation == "murphy_trie") == (layout == "trie")
+        raise MemoryError
+
+    monkeypatch.setattr(step, "murphy_loss", failing)
+    with pytest.raises(MemoryError):
+        update(policy, make_batch(forest()), sgd(policy), UpdateSettings(layout=layout))
+    assert policy.model.config._attn_implementation == before
+    assert not policy.model.training
+
+
+@pytest.mark.parametrize(("prompt", "completion"), [((), (3,)), ((3,), ())])
+def test_a_sample_needs_a_prompt_and_a_completion(prompt, completion):
+    with pytest.raises(ValueError, match="give at least one of each"):
+        Sample(prompt, completion, 1.0, 1.0)
