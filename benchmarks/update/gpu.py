@@ -6,10 +6,10 @@
   adapters stand on bfloat16 weights, all weights are float32 under autocast
 
 A way that fails, for want of memory or otherwise, is a row that says why; so is one whose gradient
-is not that of single sequences in the same precision, within `gradient_tolerance`. Peaks are of each
-way's own budget: eight rows for TRL, `token_budget` positions for the library. Products are the layout's
-own, padding included, nothing twice (`roofline.model_flops`); utilisation is their share of the
-settings' `peak_tflops`.
+is not that of single sequences in the same precision, within `gradient_tolerance`. Peaks are of
+each way's own budget: eight rows for TRL, `token_budget` positions for the library. Products are
+the layout's own, padding included, nothing twice (`roofline.model_flops`); utilisation is their
+share of the settings' `peak_tflops`.
 """
 
 import gc

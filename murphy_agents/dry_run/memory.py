@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-
 GIB = 1 << 30
 HALF_SHARE = 0.8
 """What activations take with half-precision weights or autocast, of what they take in float32:
