@@ -116,6 +116,7 @@ def test_flash_attention_is_refused_in_full_precision():
         )
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("way", ["segments", "flex", "varlen"])
 @pytest.mark.parametrize("kind", ["qwen3", "olmo3 sliding"])
