@@ -258,7 +258,7 @@ def test_bytes_of_a_toy_model():
     assert parts["every layer's activations"] == 3200
     # 40 positions, keys and values of 2 numbers of 2 bytes
     assert parts["gathered"] == 320
-    assert parts["chunked head"] == 4 * (40 + 2 * roofline.MAX_LOGITS_CUDA) + 6 * 4 * 2
+    assert parts["chunked head"] == 4 * (40 + 2 * roofline.MAX_LOGITS_CUDA) + 40 * 2 + 6 * 4 * 2
     assert parts["full logits"] == 10 * 10 * 4
 
 

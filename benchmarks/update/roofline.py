@@ -123,7 +123,8 @@ def memory(model, counts, rank):
       tokens · (8·H + 4·n·d + 4·k·d + 3·I) · 2, unfused, give or take 30 %
     * every layer's activations: L live layers, without checkpointing
     * gathered: keys and values along all paths, 2 · k·d · 2 each (`varlen` attention only)
-    * chunked head: float32 gradient V·H·4, two float32 chunks of logits, states of trained tokens
+    * chunked head: float32 gradient V·H·4, bf16 copy V·H·2, two float32 chunks of logits, states of
+      trained tokens
     * full logits: tokens · V · 4, one copy; a loss on them needs three to four
     """
     tokens = counts.trie.tokens
@@ -139,6 +140,7 @@ def memory(model, counts, rank):
         "every layer's activations": model.num_hidden_layers * live,
         "gathered": counts.gathered * 2 * model.keys * HALF,
         "chunked head": (model.head + 2 * MAX_LOGITS_CUDA) * SINGLE
+        + model.head * HALF
         + counts.trained * model.hidden_size * HALF,
         "full logits": tokens * model.vocab_size * SINGLE,
     }

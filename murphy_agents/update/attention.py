@@ -57,6 +57,11 @@ class TreeRow:
             self.made[key] = make()
         return self.made[key]
 
+    def drop_masks(self) -> None:
+        """Forget the masks, which are large, and quickly made again."""
+        for key in [key for key in self.made if key[0] in ("masks", "dense", "flex")]:
+            del self.made[key]
+
 
 def trie_attention(
     module: Any,

@@ -27,7 +27,7 @@ from murphy_agents.update.trie import Ints, Trie
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 128
-_HALF = (torch.bfloat16, torch.float16)
+_HALF = (torch.bfloat16,)
 BUCKET = 1024
 """Rows are filled up to a multiple of it, so that there are few lengths to compile for."""
 
@@ -40,7 +40,7 @@ def flex(
     mask = tree.once(("flex", window), lambda: block_mask(tree.trie, window, tree.device))
     filled = mask.shape[-1] - size
     query, key, value = (
-        torch.nn.functional.pad(_half(x), (0, 0, 0, filled)) for x in (query, key, value)
+        torch.nn.functional.pad(_cast(x), (0, 0, 0, filled)) for x in (query, key, value)
     )
     run = _flex_compiled if query.device.type == "cuda" else _flex_plain
     mixed = run(
@@ -77,13 +77,13 @@ def varlen(
     """As `flex`."""
     from torch.nn.attention.varlen import varlen_attn
 
-    if _half(query).dtype not in _HALF:
+    if _cast(query).dtype not in _HALF:
         raise ValueError(
             f"attention way 'varlen' is for half precision, not {query.dtype}; set bf16, or the "
             "way 'flex'"
         )
     gathered = tree.once("varlen", lambda: Gathered(tree.trie, tree.device))
-    query_NAD, key_NKD, value_NKD = (_half(x)[0].transpose(0, 1) for x in (query, key, value))
+    query_NAD, key_NKD, value_NKD = (_cast(x)[0].transpose(0, 1) for x in (query, key, value))
     mixed_NAD: Any = varlen_attn(
         query_NAD.contiguous(),
         gather(key_NKD, 0, gathered.node_P),
@@ -148,7 +148,7 @@ def _listed(chosen_BB: Bools) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int
     return chosen_BB.sum(axis=1).astype(np.int32), order.astype(np.int32)
 
 
-def _half(x: Tensor) -> Tensor:
+def _cast(x: Tensor) -> Tensor:
     """In autocast's type where it is on: these kernels are not on its list."""
     return x.to(compute_dtype(x))
 

@@ -4,8 +4,8 @@ Logits are the largest tensors of an update by far: 152 k numbers a token, three
 in autograd's hands. Here one chunk of them is alive at a time, and backward makes each chunk again
 (a third more work in this layer), unless all fit in one.
 
-Statistics are float32 at least, whatever the type of the weights; the gradient of the weights is
-added up in their own type, or in float32 where that is wider.
+Statistics are float32 at least, whatever the type of the weights; so is the sum over chunks that a
+plain layer's gradient is.
 
 Dimensions: U states, H hidden size, V vocabulary, N trained tokens, C states of a chunk of U.
 """
@@ -24,7 +24,8 @@ from torch.utils.checkpoint import checkpoint
 from murphy_agents.update.precision import compute_dtype
 
 MAX_LOGITS = 1 << 24
-"""Most logits held at once: 64 MiB in float32, 110 states of a vocabulary of 152 k."""
+"""Most logits of a chunk: 64 MiB in float32, 110 states of a vocabulary of 152 k. Two or three
+arrays of this size are held at once."""
 MAX_LOGITS_CUDA = 1 << 27
 """The same on GPUs: every chunk reads the whole layer, so they have fewer and larger ones."""
 
@@ -193,7 +194,10 @@ def _add_product(total_VH: Tensor, grad_CV: Tensor, hidden_CH: Tensor) -> None:
     if grad_CV.dtype == total_VH.dtype:
         total_VH.addmm_(grad_CV.T, hidden_CH)
     elif grad_CV.is_cuda:
-        total_VH += torch.mm(grad_CV.T, hidden_CH, out_dtype=total_VH.dtype)
+        # A part of the vocabulary at a time: the product is a tensor of its own.
+        parts = torch.split(total_VH, _PRODUCT_ROWS), torch.split(grad_CV, _PRODUCT_ROWS, dim=1)
+        for part_VH, grad_CP in zip(*parts, strict=True):
+            part_VH += torch.mm(grad_CP.T, hidden_CH, out_dtype=total_VH.dtype)
     else:
         total_VH.addmm_(grad_CV.T.to(total_VH.dtype), hidden_CH.to(total_VH.dtype))
 
@@ -220,8 +224,11 @@ def _row_dot(a_CV: Tensor, b_CV: Tensor) -> Tensor:
     return torch.bmm(a_CV[:, None], b_CV[:, :, None])[:, 0, 0]
 
 
+_PRODUCT_ROWS = 1 << 14
+
+
 def max_logits(device_type: str) -> int:
-    """Most logits held at once on a device."""
+    """Most logits of a chunk on a device."""
     return MAX_LOGITS_CUDA if device_type == "cuda" else MAX_LOGITS
 
 
@@ -238,6 +245,11 @@ def _chunks(targets: Targets, num_states: int, vocabulary: int) -> Iterator[tupl
         )
 
 
+def _vocabulary(head: Any) -> int:
+    # The weights of a quantised layer need not have its shape.
+    return getattr(head, "out_features", None) or len(head.weight)
+
+
 def _through_module(
     head: Any, hidden_UH: Tensor, targets: Targets, temperature: float, with_entropy: bool
 ) -> tuple[Tensor, Tensor]:
@@ -248,7 +260,7 @@ def _through_module(
             entropy_C = -_row_dot(logp_CV.exp(), logp_CV) if with_entropy else logp_CV[:, 0]
         return logp_CV[state_N, id_N], entropy_C[state_N]
 
-    chunks = list(_chunks(targets, len(hidden_UH), head.weight.shape[0]))
+    chunks = list(_chunks(targets, len(hidden_UH), _vocabulary(head)))
     parts = [
         checkpoint(
             scores, hidden_UH[states], asked.state_N, asked.id_N,

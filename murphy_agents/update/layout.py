@@ -14,8 +14,8 @@ Dimensions: B samples, T positions, N trained tokens, U states that predict them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -102,6 +102,8 @@ class Packed:
     way: Way | None = None
     """How attention is done; None: as the device asks for."""
     _rows: dict[torch.device, TreeRow] = field(default_factory=dict, repr=False)
+    _entered: int = field(default=0, repr=False)
+    """How many `attention` contexts are open, one in the other."""
 
     @cached_property
     def trie(self) -> Trie:
@@ -113,9 +115,17 @@ class Packed:
         """Nodes of the trie."""
         return len(self.trie)
 
-    def attention(self, causal: Any) -> AbstractContextManager[None]:
-        """Attention along a trie."""
-        return rows_of_tries(causal)
+    @contextmanager
+    def attention(self, causal: Any) -> Iterator[None]:
+        """Attention along a trie. Masks are forgotten afterwards: many batches may be waiting."""
+        self._entered += 1
+        try:
+            with rows_of_tries(causal):
+                yield
+        finally:
+            self._entered -= 1
+            for row in self._rows.values() if not self._entered else ():
+                row.drop_masks()
 
     def states(self, causal: Any) -> tuple[Tensor, Targets]:
         """See `MicroBatch`."""

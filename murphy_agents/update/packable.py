@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from murphy_agents.update.attention import Way
+from murphy_agents.update.attention import Way, default_way
 from murphy_agents.update.batch import Sample
 from murphy_agents.update.layout import Layout, Packed, Padded
 from murphy_agents.update.requirements import evaluating
@@ -38,8 +38,8 @@ def packing_obstacle(
 ) -> str | None:
     """Why the model cannot be run along a trie, with the layer named; None: it can.
 
-    Each model is tried once for a way and a type, with a forward for each of two short sequences
-    and one for both. On the `meta` device it is judged by its config alone.
+    Each model is tried once for a way, a device and types, with a forward for each of two short
+    sequences and one for both. On the `meta` device it is judged by its config alone.
 
     Args:
         model: a transformers causal language model, or a peft model around one.
@@ -49,10 +49,11 @@ def packing_obstacle(
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     if _device(causal).type == "meta":
         return _told(causal)
-    tried = _tried.setdefault(causal, {})
-    if (way, autocast) not in tried:
-        tried[way, autocast] = _told(causal) or _shown(causal, way, autocast)
-    return tried[way, autocast]
+    weight, tried = causal.get_input_embeddings().weight, _tried.setdefault(causal, {})
+    key = (way or default_way(weight.device.type), weight.device, weight.dtype, autocast)
+    if key not in tried:
+        tried[key] = _told(causal) or _shown(causal, way, autocast)
+    return tried[key]
 
 
 def settled_layout(
@@ -104,6 +105,8 @@ def _shown(causal: Any, way: Way | None, autocast: torch.dtype | None) -> str | 
         with packed.attention(causal), _entered(causal) as entered:
             try:
                 along = _outputs(causal, packed)
+            except torch.OutOfMemoryError:
+                raise
             except Exception as error:  # whatever it makes of a row that it does not understand
                 return f"{entered[-1]} fails on a trie with {type(error).__name__}: {error}"
     if not along:

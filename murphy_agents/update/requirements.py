@@ -76,7 +76,7 @@ def disable_dropout(model: Model) -> None:
 def _refuse_dropout(model: Model) -> None:
     for name, owner, field in _dropout_rates(model):
         raise ValueError(
-            f"{name}.{field} is {getattr(owner, field)}: with dropout the log-probs of policy, "
+            f"{name}.{field} is {getattr(owner, field)}: the log-probs of policy, "
             "rollout and reference would differ by chance; set it to 0 in the model's config.json, "
             "or pass disable_dropout=True"
         )

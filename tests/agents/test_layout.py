@@ -326,3 +326,14 @@ def test_many_branches_do_not_wear_down_the_gradient_of_what_they_share():
     )
     assert 1e-4 < padded < 0.05
     assert packed < 1.5 * padded
+
+
+def test_masks_are_kept_no_longer_than_they_are_used():
+    model, samples = sliding_model(), samples_of().samples
+    part = Packed(samples)
+    with part.attention(model):
+        trained_logprobs(model, part, 1.0)
+        (row,) = part._rows.values()
+        assert any(key[0] == "masks" for key in row.made)
+    assert not any(key[0] == "masks" for key in row.made)
+    assert "paths" in row.made

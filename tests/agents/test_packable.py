@@ -173,6 +173,14 @@ def test_each_model_is_tried_once(monkeypatch):
     assert "ZeroDivisionError" in packing_obstacle(other)
 
 
+def test_another_type_or_device_is_another_try():
+    model = model_of("Qwen3")
+    assert packing_obstacle(model) is None
+    model.to(torch.bfloat16)
+    model.model.layers[1].mlp = Recurrent(model.model.layers[1].mlp)
+    assert packing_obstacle(model).startswith("model.layers.1 (Qwen3DecoderLayer) gives other")
+
+
 def test_a_bare_model_is_quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
