@@ -3,7 +3,7 @@
 An estimate of the most, meant to be right within a fifth where the limits of the settings are
 reached. Every part says what it assumes. Covered: models of decoder layers with attention and a
 gated feed-forward part (Qwen3, OLMo 2, Llama). Not counted: what the device's libraries take for
-themselves (about 1 GiB on a CUDA device), fragmentation, buffers such as rotary tables, the masks of
+themselves (about 1 GiB on a CUDA device), fragmentation, buffers such as rotary tables, masks of
 one micro-batch, what a layer holds for a moment while prompts are read.
 """
 
