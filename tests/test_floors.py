@@ -36,6 +36,7 @@ FLOORS = [
     ["murphy_agents.room"],
     ["murphy_agents.evaluation.reflexion"],
     # From here on torch may be imported.
+    ["murphy_agents.evaluation_mode"],
     ["murphy_agents.update"],
     ["murphy_agents.optimizer", "murphy_agents.reference"],
     ["murphy_agents.policy"],

@@ -16,8 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from murphy_agents.codec import Codec
 from murphy_agents.engines.decoding import DecodingBatch, Finished, Sample
 from murphy_agents.engines.intake import check_request
 from murphy_agents.engines.protocol import Completion, FinishReason, Request
+from murphy_agents.evaluation_mode import evaluating
 
 MAX_BATCH_ROWS = 512
 """Completions that are decoded together, unless told otherwise."""
@@ -107,7 +107,7 @@ class TransformersEngine:
     def poll(self) -> list[Completion]:
         """Decode until something finishes; [] if nothing is in flight."""
         started, finished = time.perf_counter(), list[Finished]()
-        with _evaluating(self._model), torch.no_grad():
+        with evaluating(self._model), torch.no_grad():
             while not finished and (self._waiting or self._batch.samples):
                 if admitted := self._next_to_admit():
                     finished += self._admit(admitted)
@@ -151,18 +151,6 @@ class TransformersEngine:
             del self._tags[request.tag]
         reason: FinishReason = "stop" if ids[-1] in self._eos_ids else "length"
         return Completion(request.tag, index, ids, logprobs, self._codec.decode(ids), reason)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode, and afterwards for each module the mode that it had."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _eos_ids(model: Any) -> frozenset[int]:

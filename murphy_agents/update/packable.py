@@ -18,10 +18,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from murphy_agents.evaluation_mode import evaluating
 from murphy_agents.update.attention import Way, default_way
 from murphy_agents.update.batch import Sample
 from murphy_agents.update.layout import Layout, Packed, Padded
-from murphy_agents.update.requirements import evaluating
 
 _KNOWN_LAYERS = ("full_attention", "sliding_attention")
 _SHARED, _BRANCHES = (3, 4, 5, 6, 7, 3, 5), ((4, 6, 3, 7, 5, 6), (7, 3, 3, 6, 4))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+
+from murphy_agents.evaluation_mode import evaluating
 
 Model = Any
 """A transformers causal language model, or a peft model around one: no common typed base."""
@@ -140,18 +141,6 @@ def _refuse_other_logits(model: Model) -> None:
             "states: it changes states or logits in between, which is not supported; use a Qwen3, "
             "OLMo 2 or Llama model"
         )
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """Evaluation mode, and afterwards for each module the mode that it had."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _refuse_length_dependent_rope(config: Any) -> None:

@@ -119,7 +119,7 @@ def selected_logprobs(hidden_BTH, weight_VH):
 @pytest.mark.parametrize("weight_B", [GROUPS_OF_3_B, UNEVEN_B])
 def test_its_log_probs_take_any_gradient(fused, weight_B):
     if fused is scaled_cross_entropy and DEVICE == "cuda":
-        pytest.skip("bfloat16 alone on Hopper")
+        pytest.skip("on CUDA this is a kernel for bfloat16 alone, and the test is in float32")
     assert apart(ours(fused, weight_B, 0.04), ours(plain, weight_B, 0.04)) < 2e-6
 
 
