@@ -103,6 +103,36 @@ class TrainConfig:
     max_completion_length: int = _field(512, "most tokens of one completion")
     temperature: float = _field(1.0, "of sampling; log-probs are taken at the same temperature")
     top_p: float = _field(1.0, "nucleus; below 1 it biases the gradient")
+    stop: list[str] | None = _field(
+        None, "texts that end a completion, beside the model's end tokens; with spaces between"
+    )
+    schedule: Literal["eager", "level"] = _field(
+        "eager", "refine an attempt at once, or when its whole turn is judged; on a CPU with one "
+        "thread only 'level' repeats a run bit for bit",
+    )  # fmt: skip
+    engine: Literal["transformers", "vllm", "vllm_server"] = _field(
+        "transformers", "what generates: the model in training itself; vLLM in this process; a "
+        "vLLM server, for other devices",
+    )  # fmt: skip
+    vllm_gpu_memory_utilization: float = _field(
+        0.3, "share of the GPU's memory that vLLM takes, weights and cache, beside the training"
+    )
+    vllm_max_model_length: int | None = _field(
+        None, "most ids of prompt and completion in vLLM; the model's"
+    )
+    vllm_dtype: Literal["float32", "bfloat16", "float16"] | None = _field(
+        None, "of vLLM's weights; as those in training"
+    )
+    vllm_server_base_url: str | None = _field(
+        None, "a server that runs already, 'http://host:8000'; without it one is started here"
+    )
+    vllm_sync_folder: str | None = _field(
+        None, "folder that this process and the server both see, for weights; one in output_dir"
+    )
+    sync_tolerance: float | None = _field(
+        None, "mean distance in nats that vLLM's log-probs may have from the trainer's after a "
+        "sync; 1e-4 in float32, 0.05 in half precision",
+    )  # fmt: skip
     max_cache_tokens: int = _field(
         1 << 18, "prompt and completion ids, padding too, that generation may hold at a time"
     )
@@ -207,7 +237,7 @@ def _check_ranges(config: TrainConfig) -> None:
     for name, least in _AT_LEAST.items():
         if (value := getattr(config, name)) is not None and value < least:
             raise ValueError(f"{name} is {value}; give at least {least}")
-    for name in ("learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high"):
+    for name in _ABOVE_ZERO:
         if (value := getattr(config, name)) is not None and not value > 0:
             raise ValueError(f"{name} is {value}; give a number above 0")
     for name, (inside, said) in _SHARES.items():
@@ -221,17 +251,22 @@ def _check_ranges(config: TrainConfig) -> None:
     names_of(config.report_to)
 
 
+_ABOVE_ZERO = (
+    "learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high", "sync_tolerance",
+)  # fmt: skip
 _SHARES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(("hidden_share", "adam_beta1", "adam_beta2"), (lambda x: 0 <= x < 1, "[0, 1)")),
     "gamma": (lambda x: 0 <= x <= 1, "[0, 1]"),
-    **dict.fromkeys(("top_p", "eval_top_p"), (lambda x: 0 < x <= 1, "(0, 1]")),
+    **dict.fromkeys(
+        ("top_p", "eval_top_p", "vllm_gpu_memory_utilization"), (lambda x: 0 < x <= 1, "(0, 1]")
+    ),
 }
 
 _AT_LEAST = {
     "num_generations": 2, "num_turns": 1, "sandbox_workers": 1, "max_completion_length": 1,
     "num_train_epochs": 0, "per_device_train_batch_size": 1, "warmup_steps": 0,
     "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
-    "max_cache_tokens": 1, "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "save_total_limit": 1,
+    "max_cache_tokens": 1, "vllm_max_model_length": 2, "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "save_total_limit": 1,
     "eval_iterations": 1, "eval_runs": 1, "eval_temperature": 0, "importance_sampling_cap": 1,
 }  # fmt: skip
 
@@ -260,6 +295,8 @@ def _check_together(config: TrainConfig) -> None:
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
             f"weigh alike; choose loss_type {', '.join(others)}, or balance 'sum'"
         )
+    if config.stop is not None and not all(config.stop):
+        raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
     if config.importance_sampling.startswith("sequence") and config.top_p < 1:
         raise ValueError(
             f"importance_sampling is {config.importance_sampling!r} but top_p {config.top_p}: what "
@@ -313,8 +350,14 @@ def _reads_epsilon(config: TrainConfig) -> bool:
     return VARIANTS[config.loss_type].ratio != "detached" or config.epsilon_high is None
 
 
+def _engine_is(*names: str) -> Callable[[TrainConfig], bool]:
+    return lambda config: config.engine in names
+
+
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
 _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
+_OF_VLLM = ("vllm_max_model_length", "vllm_dtype", "sync_tolerance")
+_OF_SERVER = ("vllm_server_base_url", "vllm_sync_folder")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
@@ -339,6 +382,10 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
         lambda config: config.importance_sampling != "none",
         "with an importance_sampling",
     ),
+    ("max_cache_tokens", _engine_is("transformers"), "by engine 'transformers'"),
+    ("vllm_gpu_memory_utilization", _engine_is("vllm"), "by engine 'vllm'"),
+    *((name, _engine_is("vllm", "vllm_server"), "by the vLLM engines") for name in _OF_VLLM),
+    *((name, _engine_is("vllm_server"), "by engine 'vllm_server'") for name in _OF_SERVER),
     ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
     ("lora_r", lambda config: config.use_peft, "with use_peft"),

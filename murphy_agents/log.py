@@ -2,7 +2,8 @@
 
 `rollouts.jsonl` has one line per node and no clock in it, so that two runs with the same seed,
 settings and one thread write the same bytes on a CPU. `metrics.jsonl` has one line per step, with
-clock times (`seconds/*`, `idle/*`).
+clock times (`seconds/*`, `idle/*`). `timeline.jsonl` has one line per node: when, in seconds of
+its rollout, it was asked for, drawn, and judged.
 
 The logs grow in place. A run that is killed can leave steps there that no checkpoint holds, the
 last line cut short; resuming cuts both logs to what belonged to the checkpoint.
@@ -24,13 +25,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from murphy_agents.metrics import Metrics, idle_shares, records, rollout_metrics
+from murphy_agents.metrics import Metrics, idle_shares, moments, records, rollout_metrics
 from murphy_agents.rollout import Rollout
 from murphy_agents.run.folder import LOGS, RunFolder
 from murphy_agents.run.summary import step_line, summary
 from murphy_agents.run.trackers import reporting
 
-_METRICS, _ROLLOUTS = LOGS
+_METRICS, _ROLLOUTS, _TIMELINE = LOGS
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class RunLog:
         self._ended = now
         metrics = {"step": number, **rollout_metrics(rollout), **metrics, **idle}
         self._write(_ROLLOUTS, *records(number, rollout))
+        self._write(_TIMELINE, *moments(number, rollout))
         self._write(_METRICS, metrics)
         self._report({name: metrics[name] for name in metrics if name != "step"}, number)
         self.history.append(metrics)

@@ -28,6 +28,13 @@ def records(step: int, rollout: Rollout) -> Iterator[dict[str, Any]]:
                 }
 
 
+def moments(step: int, rollout: Rollout) -> Iterator[dict[str, Any]]:
+    """One JSON object per node: in which second of the rollout it was asked for, drawn, judged."""
+    for path, when in rollout.timeline:
+        times = {name: round(second, 4) for name, second in when._asdict().items()}
+        yield {"step": step, "problem": path[0], "path": list(path[1:]), **times}
+
+
 def rollout_metrics(rollout: Rollout) -> Metrics:
     """Figures of graded trees: counts, means and shares. What nothing was there for is left out.
 
@@ -45,6 +52,7 @@ def rollout_metrics(rollout: Rollout) -> Metrics:
     * `repeat_rate`: share of the refinements whose code is their parent's, letter by letter.
     * `zero_signal_share`: share of the trained groups in which every advantage is 0.
     * `completions/clipped_ratio`: share of the completions that were cut at the token limit.
+    * `prefix_hit_rate`: share of the prompts' ids that the engine did not read anew.
     """
     nodes = [node for root in rollout.roots for node in walk(root)]
     all_groups = [group for root in rollout.roots for group in groups(root) if group.nodes]
@@ -65,6 +73,8 @@ def rollout_metrics(rollout: Rollout) -> Metrics:
         **_mean("zero_signal_share", silent),
         "completions/mean_length": mean([len(node.completion_ids) for node in nodes]),
         "completions/clipped_ratio": mean([node.finish_reason == "length" for node in nodes]),
+        **_mean("prefix_hit_rate", _hit_rate(rollout)),
+        "seconds/rollout": rollout.seconds,
         "seconds/generation": rollout.generation_s,
         "seconds/execution": rollout.execution_s,
     }
@@ -75,8 +85,16 @@ def idle_shares(rollout: Rollout, clock_s: float) -> Metrics:
 
     * `idle/engine`: nothing was generated.
     * `idle/sandbox`: no program was being judged.
+
+    And of the seconds of the rollout alone: who waited for whom.
+
+    * `waited/engine`: nothing was left to generate until a verdict came in.
+    * `waited/sandbox`: nothing was left to judge until a completion ended.
     """
+    rollout_s = rollout.seconds or clock_s
     return {
+        "waited/engine": min(1.0, rollout.execution_s / rollout_s),
+        "waited/sandbox": max(0.0, 1 - rollout.judging_s / rollout_s),
         "idle/engine": max(0.0, 1 - rollout.generation_s / clock_s),
         "idle/sandbox": max(0.0, 1 - rollout.judging_s / clock_s),
     }
@@ -85,6 +103,11 @@ def idle_shares(rollout: Rollout, clock_s: float) -> Metrics:
 def mean(values: Sequence[float]) -> float:
     """The mean; 0 of nothing."""
     return fmean(values) if values else 0.0
+
+
+def _hit_rate(rollout: Rollout) -> list[float]:
+    total = rollout.prompt_tokens
+    return [1 - rollout.prefilled_tokens / total] if total else []
 
 
 def _rewards(roots: Sequence[Group], all_groups: Sequence[Group]) -> Metrics:
@@ -169,4 +192,5 @@ def _record(node: Node) -> dict[str, Any]:
         "advantage": node.advantage,
         "weight": node.weight,
         "pruned": node.pruned,
+        "overflow": node.info.get("overflow", False),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from murphy_agents.engines.protocol import Completion
 from murphy_agents.lease import Outcome, Position
@@ -19,6 +19,14 @@ Seed = tuple[int, ...]
 Transcript = Literal["requote", "chat"]
 
 
+class Moments(NamedTuple):
+    """When a generation was asked for, drawn, and judged: clock seconds of its rollout."""
+
+    asked: float
+    drawn: float
+    judged: float = 0.0
+
+
 @dataclass
 class Rollout:
     """Trees, one per problem, and what growing them took."""
@@ -29,11 +37,27 @@ class Rollout:
     num_generations: int = 0
     num_overflows: int = 0
     num_infra_errors: int = 0
+    seconds: float = 0.0
+    """Clock seconds of the whole."""
     generation_s: float = 0.0
+    """Clock seconds in which the engine had something to draw."""
     execution_s: float = 0.0
-    """Clock seconds spent waiting for verdicts after the turn's last completion was drawn."""
+    """Clock seconds in which it had nothing, and waited for verdicts."""
     judging_s: float = 0.0
     """Clock seconds in which at least one program was being judged, overlaps counted once."""
+    prompt_tokens: int = 0
+    """Ids of the prompts, counted for every generation."""
+    prefilled_tokens: int = 0
+    """Those that the model really read."""
+
+    timeline: list[tuple[tuple[int, ...], Moments]] = field(default_factory=list)
+    """When each generation was what, by its path, in the order of the verdicts."""
+
+    def count(self, branch: Branch, index: int) -> None:
+        """Take a judged generation of a branch into account."""
+        self.num_generations += 1
+        self.num_infra_errors += branch.nodes[index].reward is None
+        self.timeline.append(((*branch.path, index), branch.moments[index]))
 
     def check_verdicts(self) -> None:
         """Raise InfrastructureError if programs were drawn and not one got a verdict."""
@@ -44,7 +68,7 @@ class Rollout:
 
 @dataclass
 class Branch:
-    """A group to be played and where its prompt stands in the episode."""
+    """A group in the making and where its prompt stands in the episode."""
 
     group: Group
     position: Position
@@ -53,12 +77,15 @@ class Branch:
     """Key of the problem, then index of the ancestors among their siblings."""
     seeds: tuple[int, ...] = ()
     """One for each generation wanted."""
-    after: list[Position | None] = field(default_factory=list)
-    """Where each generation leads; None where it ended its episode."""
+    nodes: dict[int, Node] = field(default_factory=dict)
+    """Generations that have their verdict; when all have, they are the group's."""
+    after: dict[int, Position | None] = field(default_factory=dict)
+    """Where each of them leads; None where it ended its episode."""
+    moments: dict[int, Moments] = field(default_factory=dict)
 
-    def add(self, completion: Completion, outcome: Outcome) -> None:
-        """A generation and what became of it, as the next node of the group."""
-        node = Node(
+    def add(self, completion: Completion, outcome: Outcome, moments: Moments) -> None:
+        """A generation and what became of it."""
+        self.nodes[completion.index] = Node(
             reward=outcome.reward,
             completion_ids=completion.ids,
             logprobs=completion.logprobs,
@@ -66,8 +93,10 @@ class Branch:
             finish_reason=completion.finish_reason,
             info=outcome.info,
         )
-        self.group.nodes.append(node)
-        self.after.append(outcome.next)
+        self.after[completion.index] = outcome.next
+        self.moments[completion.index] = moments
+        if len(self.nodes) == len(self.seeds):
+            self.group.nodes[:] = [self.nodes[i] for i in range(len(self.seeds))]
 
 
 def seed_of(rollout: Seed, path: tuple[int, ...], index: int | None = None) -> int:

@@ -32,6 +32,7 @@ FLOORS = [
     ["murphy_agents.evaluation.chain", "murphy_agents.evaluation.result"],
     ["murphy_agents.engines.intake", "murphy_agents.lease"],
     ["murphy_agents.engines.scripted", "murphy_agents.rollout"],
+    ["murphy_agents.flow"],
     ["murphy_agents.sampler"],
     ["murphy_agents.room"],
     ["murphy_agents.evaluation.reflexion"],
@@ -45,7 +46,11 @@ FLOORS = [
         "murphy_agents.engines.kv_cache",
         "murphy_agents.engines.decoding",
         "murphy_agents.engines.transformers",
+        "murphy_agents.engines.weights",
+        "murphy_agents.engines.vllm",
     ],
+    ["murphy_agents.canary"],
+    ["murphy_agents.engines.lasting", "murphy_agents.engines.vllm_server"],
     ["murphy_agents.tiny"],
     ["murphy_agents.settings", "murphy_agents.run.trackers", "murphy_agents.stats.significance"],
     ["murphy_agents.config", "murphy_agents.strategies"],
@@ -61,7 +66,7 @@ FLOORS = [
     ["murphy_agents.compare", "murphy_agents.standings"],
     ["murphy_agents.cli", "murphy_agents"],
 ]
-TORCH_FREE_FLOORS = 24
+TORCH_FREE_FLOORS = 25
 HEAVY = {"torch", "transformers", "accelerate", "peft", "vllm", "trl", "scipy", "matplotlib"}
 
 

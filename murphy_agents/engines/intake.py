@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable
+from collections.abc import Collection, Container, Hashable
 
 from murphy_agents.engines.protocol import Request
 
@@ -31,4 +31,13 @@ def check_request(request: Request, context_length: int, in_flight: Container[Ha
             f"request {request.tag!r} needs {needed} ids ({len(request.prompt_ids)} of prompt and "
             f"max_tokens={request.params.max_tokens}), the context holds {context_length}; "
             "shorten the prompt or lower max_tokens"
+        )
+
+
+def refuse_in_flight(in_flight: Collection[Hashable]) -> None:
+    """Raise ValueError if weights were to change under requests that are being answered."""
+    if in_flight:
+        raise ValueError(
+            f"{len(in_flight)} requests are in flight, such as {next(iter(in_flight))!r}; poll "
+            "until all completions are back before the weights change"
         )

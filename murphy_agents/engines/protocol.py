@@ -2,14 +2,16 @@
 
 An engine samples; it knows nothing of tasks, rewards or trees. `submit` queues work and returns at
 once; `poll` returns what has finished since. Randomness belongs to the sample: each has a seed of
-its own, so what one node draws does not depend on which others are in flight.
+its own, so what one node draws does not depend on which others are in flight. `sync` gives the
+engine other weights, between rollouts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
 
@@ -22,6 +24,8 @@ class SamplingParams:
     temperature: float = 1.0
     top_p: float = 1.0
     """Below 1 the log-probs are renormalised over the kept tokens and the gradient is biased."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion, beside the end tokens; the one that did is part of it."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -30,6 +34,8 @@ class SamplingParams:
             raise ValueError(f"temperature is {self.temperature}; give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; give a share in (0, 1]")
+        if isinstance(self.stop, str) or not all(self.stop):
+            raise ValueError(f"stop is {self.stop!r}; give a tuple of texts, none of them empty")
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,51 @@ class Completion:
     finish_reason: FinishReason
 
 
+@dataclass
+class EngineStats:
+    """Work done so far."""
+
+    prompt_tokens: int = 0
+    """Ids of the prompts, counted for every completion."""
+    prefilled_tokens: int = 0
+    """Ids of the prompts that the model really read."""
+    generated_tokens: int = 0
+    seconds: float = 0.0
+    """Clock seconds in which the engine had work."""
+
+    @property
+    def prefix_hit_rate(self) -> float:
+        """Share of the prompts' ids that were not read anew, since a cache held them."""
+        return 1 - self.prefilled_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What an engine is to sample with from now on; read while `Engine.sync` runs."""
+
+    version: int
+    """Grows from sync to sync."""
+    named: Callable[[], Iterable[tuple[str, Any]]]
+    """Every tensor that the engine lacks, by its name in Hugging Face layout: those of the whole
+    model, or of the adapters alone."""
+    write: Callable[[Path], None]
+    """Fill a folder with the same in Hugging Face layout (safetensors)."""
+    is_adapter: bool = False
+    """Whether these are LoRA adapters upon the model that the engine was made with."""
+
+
+class EngineDiedError(RuntimeError):
+    """What generated is gone, with all that was in flight there; the text says why."""
+
+
 class Engine(Protocol):
     """What the sampler needs of a generator."""
 
     context_length: int
     """Most ids of prompt and completion together; a prompt must leave room for `max_tokens`."""
+    stats: EngineStats
+    version: int
+    """Of the weights that it samples with; 0: those that it was made with."""
 
     def submit(self, request: Request) -> None:
         """Queue a request.
@@ -76,5 +122,23 @@ class Engine(Protocol):
                 empty, or the tag is already in flight.
         """
 
-    def poll(self) -> list[Completion]:
-        """Completions that finished since the last call; waits for one; [] if none is in flight."""
+    def poll(self, timeout: float | None = None) -> list[Completion]:
+        """Completions that finished since the last call; [] if none is in flight.
+
+        Waits for one, `timeout` seconds at most where that is given; an engine that computes in
+        this thread works at least one step, and ends the one that passes the time.
+
+        Raises:
+            EngineDiedError: it cannot go on; nothing that was in flight will come.
+        """
+
+    def sync(self, weights: Weights) -> None:
+        """Sample with these from now on; nothing that older weights left is used again.
+
+        Raises:
+            ValueError: something is in flight, or the weights do not fit this engine.
+            EngineDiedError: it cannot go on.
+        """
+
+    def close(self) -> None:
+        """Free what it holds; twice is as once."""

@@ -6,8 +6,14 @@ import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from murphy_agents.codec import Codec
-from murphy_agents.engines.intake import check_request
-from murphy_agents.engines.protocol import Completion, FinishReason, Request
+from murphy_agents.engines.intake import check_request, refuse_in_flight
+from murphy_agents.engines.protocol import (
+    Completion,
+    EngineStats,
+    FinishReason,
+    Request,
+    Weights,
+)
 from murphy_env.types import Task
 
 Script = Callable[[Request], Sequence[str]] | Mapping[str, str | Sequence[str]]
@@ -45,6 +51,8 @@ class ScriptedEngine:
         if per_poll is not None and per_poll < 1:
             raise ValueError(f"per_poll is {per_poll}; give at least 1, or None for all")
         self.context_length = context_length
+        self.stats = EngineStats()
+        self.version = 0
         self._script = script
         self._codec = codec
         self._per_poll = per_poll
@@ -62,19 +70,29 @@ class ScriptedEngine:
                 f"{request.tag!r}; give one for each"
             )
         self._tags[request.tag] = len(texts)
+        self.stats.prompt_tokens += len(texts) * len(request.prompt_ids)
         self._waiting += [self._completion(request, i, text) for i, text in enumerate(texts)]
 
-    def poll(self) -> list[Completion]:
-        """The next completions; [] if none is in flight."""
+    def poll(self, timeout: float | None = None) -> list[Completion]:
+        """The next completions, at once; [] if none is in flight."""
         if self._order is not None:
             self._order.shuffle(self._waiting)
         count = self._per_poll or len(self._waiting)
         finished, self._waiting = self._waiting[:count], self._waiting[count:]
         for completion in finished:
+            self.stats.generated_tokens += len(completion.ids)
             self._tags[completion.tag] -= 1
             if not self._tags[completion.tag]:
                 del self._tags[completion.tag]
         return finished
+
+    def sync(self, weights: Weights) -> None:
+        """Take note of the version; a script has no weights."""
+        refuse_in_flight(self._tags)
+        self.version = weights.version
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _texts(self, request: Request) -> Sequence[str]:
         if callable(self._script):

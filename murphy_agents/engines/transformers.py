@@ -17,15 +17,20 @@ import math
 import time
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from murphy_agents.codec import Codec
 from murphy_agents.engines.decoding import DecodingBatch, Finished, Sample
-from murphy_agents.engines.intake import check_request
-from murphy_agents.engines.protocol import Completion, FinishReason, Request
+from murphy_agents.engines.intake import check_request, refuse_in_flight
+from murphy_agents.engines.protocol import (
+    Completion,
+    EngineStats,
+    FinishReason,
+    Request,
+    Weights,
+)
 from murphy_agents.evaluation_mode import evaluating
 
 MAX_BATCH_ROWS = 512
@@ -33,19 +38,6 @@ MAX_BATCH_ROWS = 512
 ADMISSION_SHARE = 0.25
 """Waiting samples join a running batch when they are this many of it: joining copies the cache."""
 _KEEPS_ALL = {"full_attention", "sliding_attention"}
-
-
-@dataclass
-class EngineStats:
-    """Work done so far."""
-
-    prompt_tokens: int = 0
-    """Ids of the prompts, counted for every completion."""
-    prefilled_tokens: int = 0
-    """Ids of the prompts that the model really read."""
-    generated_tokens: int = 0
-    seconds: float = 0.0
-    """Clock seconds in `poll`."""
 
 
 class TransformersEngine:
@@ -82,6 +74,7 @@ class TransformersEngine:
         _check_attention(model)
         self.context_length: int = context_length or model.config.max_position_embeddings
         self.stats = EngineStats()
+        self.version = 0
         self._model = model
         self._codec = codec
         self._eos_ids = codec.eos_ids | _eos_ids(model)
@@ -104,11 +97,13 @@ class TransformersEngine:
         self._tags[request.tag] = len(request.seeds)
         self._waiting += [Sample(request, index) for index in range(len(request.seeds))]
 
-    def poll(self) -> list[Completion]:
-        """Decode until something finishes; [] if nothing is in flight."""
+    def poll(self, timeout: float | None = None) -> list[Completion]:
+        """Decode until something finishes or time is up; [] if nothing is in flight."""
         started, finished = time.perf_counter(), list[Finished]()
         with evaluating(self._model), torch.no_grad():
             while not finished and (self._waiting or self._batch.samples):
+                if timeout is not None and time.perf_counter() - started > timeout:
+                    break
                 if admitted := self._next_to_admit():
                     finished += self._admit(admitted)
                 else:
@@ -116,6 +111,14 @@ class TransformersEngine:
         completions = [self._completion(f) for f in finished]
         self.stats.seconds += time.perf_counter() - started
         return completions
+
+    def sync(self, weights: Weights) -> None:
+        """Take note of the version; the model in training is the one that speaks."""
+        refuse_in_flight(self._tags)
+        self.version = weights.version
+
+    def close(self) -> None:
+        """The model is not the engine's, so there is nothing to free."""
 
     def _next_to_admit(self) -> list[Sample]:
         """The samples at the head of the queue that the budget takes, if they are worth a join."""

@@ -23,7 +23,7 @@ from murphy_agents.checkpoint import State
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.run import provenance
 
-LOGS = ("metrics.jsonl", "rollouts.jsonl")
+LOGS = ("metrics.jsonl", "rollouts.jsonl", "timeline.jsonl")
 FINAL = "final"
 
 
