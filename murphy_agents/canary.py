@@ -8,7 +8,7 @@ older weights left would be met.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,7 +52,8 @@ class Canary:
             EngineDiedError: the engine cannot go on.
         """
         drawn = self._drawn(engine)
-        samples = [Sample(self.prompts[done.tag[1]], done.ids, 0.0, 0.0) for done in drawn]
+        pairs = zip(self.prompts, drawn, strict=True)
+        samples = [Sample(prompt, done.ids, 0.0, 0.0) for prompt, done in pairs]
         with evaluating(model), torch.no_grad():
             wanted_N = trained_logprobs(model, samples, self.temperature).double().cpu()
         told_N = torch.tensor([p for done in drawn for p in done.logprobs], dtype=torch.float64)
@@ -69,15 +70,15 @@ class Canary:
         return gap
 
     def _drawn(self, engine: Engine) -> list[Completion]:
-        """A completion of each prompt, in order; the tags are ("canary", place of the prompt)."""
+        """A completion of each prompt, in order; the tags are the prompts' places."""
         params = SamplingParams(NUM_TOKENS, self.temperature)
         for place, prompt in enumerate(self.prompts):
             seeds = (place + (engine.version << 8),)
-            engine.submit(Request(prompt, seeds, params, ("canary", place)))
-        drawn: list[Completion] = []
+            engine.submit(Request(prompt, seeds, params, tag=place))
+        drawn: dict[Hashable, Completion] = {}
         while len(drawn) < len(self.prompts):
-            drawn += engine.poll()
-        return sorted(drawn, key=lambda done: done.tag[1])
+            drawn |= {done.tag: done for done in engine.poll()}
+        return [drawn[place] for place in range(len(self.prompts))]
 
 
 def tolerance_of(*dtypes: torch.dtype) -> float:

@@ -266,7 +266,8 @@ _AT_LEAST = {
     "num_generations": 2, "num_turns": 1, "sandbox_workers": 1, "max_completion_length": 1,
     "num_train_epochs": 0, "per_device_train_batch_size": 1, "warmup_steps": 0,
     "weight_decay": 0, "beta": 0, "num_iterations": 1, "max_tokens_per_forward": 1,
-    "max_cache_tokens": 1, "vllm_max_model_length": 2, "lora_r": 1, "lora_alpha": 1, "save_steps": 0, "save_total_limit": 1,
+    "max_cache_tokens": 1, "vllm_max_model_length": 2, "lora_r": 1, "lora_alpha": 1,
+    "save_steps": 0, "save_total_limit": 1,
     "eval_iterations": 1, "eval_runs": 1, "eval_temperature": 0, "importance_sampling_cap": 1,
 }  # fmt: skip
 
