@@ -47,6 +47,7 @@ FLOORS = [
         "murphy_agents.engines.decoding",
         "murphy_agents.engines.transformers",
         "murphy_agents.engines.weights",
+        "murphy_agents.engines.vllm_adapters",
         "murphy_agents.engines.vllm_classes",
         "murphy_agents.engines.vllm_common",
         "murphy_agents.engines.vllm_start",

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import gc
 import itertools
-import shutil
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from murphy_agents.engines.protocol import (
     Request,
     Weights,
 )
+from murphy_agents.engines.vllm_adapters import AdapterSlot
 
 
 class VllmEngine:
@@ -80,9 +81,7 @@ class VllmEngine:
         self._vocab_size: int = config.get_vocab_size()
         self._codec = codec
         self._eos_ids = vllm_common.end_ids(codec, config.try_get_generation_config())
-        self._max_lora_rank = max_lora_rank
-        self._scratch = None if max_lora_rank is None else vllm_start.scratch_folder()
-        self._adapter: Any = None
+        self._slot = None if max_lora_rank is None else AdapterSlot(max_lora_rank)
         self._numbers = itertools.count(1)
         self._samples: dict[str, tuple[Request, int]] = {}
         self._tags: dict[Hashable, int] = {}
@@ -128,7 +127,7 @@ class VllmEngine:
             if timeout is not None and time.perf_counter() - started > timeout:
                 break
         self.stats.seconds += time.perf_counter() - started
-        if self._faults:
+        if self._faults and not self._drawn:
             raise self._faults.pop(0)
         drawn, self._drawn = self._drawn, []
         return drawn
@@ -144,13 +143,19 @@ class VllmEngine:
         self._refuse_dead()
         refuse_in_flight(self._tags)
         self._check_kind(weights)
-        try:
-            self._take_adapter(weights) if weights.is_adapter else self._take_all(weights)
+        if self._slot is None:
+            with self._all_or_the_end(weights):
+                self._take_all(weights)
+        else:
+            with self._all_or_the_end(weights):
+                folder = self._slot.written(weights)
+            self._slot.check_rank(folder)
+            with self._all_or_the_end(weights):
+                self._slot.take(self._engine, folder, weights.version)
+        with self._all_or_the_end(weights):
             # What it holds was computed by the older weights.
             if not self._engine.reset_prefix_cache():
                 raise RuntimeError("vLLM did not empty its prefix cache, which is in use")
-        except Exception as error:
-            raise self._dying(f"the sync to version {weights.version} failed", error) from error
         self.version = weights.version
 
     def close(self) -> None:
@@ -158,10 +163,10 @@ class VllmEngine:
         self._end = self._end or "it was closed"
         if self._engine is not None:
             self._engine.engine_core.shutdown()
-            self._engine = self._adapter = None
+            self._engine = None
             gc.collect()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        if self._slot is not None:
+            self._slot.close()
 
     def _add(self, request: Request, index: int) -> str:
         """Hand one sample to vLLM; its name there."""
@@ -175,7 +180,9 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         prompt = {"type": "token", "prompt_token_ids": list(request.prompt_ids)}
-        self._engine.add_request(name, prompt, params, lora_request=self._adapter)
+        self._engine.add_request(
+            name, prompt, params, lora_request=self._slot and self._slot.request
+        )
         return name
 
     def _step(self) -> None:
@@ -228,14 +235,14 @@ class VllmEngine:
         return request, index
 
     def _check_kind(self, weights: Weights) -> None:
-        if weights.is_adapter == (self._scratch is not None):
+        if weights.is_adapter == (self._slot is not None):
             return
         raise ValueError(
             "adapters are to be synchronised with an engine that was made for whole weights; make "
             "it with max_lora_rank, upon the model that the adapters belong to"
             if weights.is_adapter
-            else "whole weights are to be synchronised with an engine that was made for adapters "
-            f"(max_lora_rank={self._max_lora_rank}); make it without max_lora_rank"
+            else "whole weights are to be synchronised with an engine that was made for adapters; "
+            "make it without max_lora_rank"
         )
 
     def _take_all(self, weights: Weights) -> None:
@@ -245,20 +252,12 @@ class VllmEngine:
         if vllm_start.on_cpu():
             self._engine.apply_model(vllm_common.repack_output_layers)
 
-    def _take_adapter(self, weights: Weights) -> None:
-        """Under a name that was never used: vLLM knows adapters, and their cache, by name."""
-        from vllm.lora.request import LoRARequest
-
-        assert self._scratch is not None
-        number = next(self._numbers)
-        folder = Path(self._scratch.name, str(number))
-        weights.write(folder)
-        if self._adapter is not None:
-            self._engine.remove_lora(self._adapter.lora_int_id)
-            shutil.rmtree(self._adapter.lora_path)
-        name = f"murphy-{weights.version}-{number}"
-        self._adapter = LoRARequest(name, number, str(folder))
-        self._engine.add_lora(self._adapter)
+    @contextmanager
+    def _all_or_the_end(self, weights: Weights) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self._dying(f"the sync to version {weights.version} failed", error) from error
 
     def _dying(self, what: str, error: Exception) -> EngineDiedError:
         self._end = f"{what}: {error}"

@@ -11,11 +11,8 @@ import importlib.util
 import logging
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +29,6 @@ _SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_siz
 _EVERYWHERE = {"logprobs_mode": LOGPROBS_MODE, "enable_prefix_caching": True}
 _ON_A_CPU = {"block_size": 32, "enable_chunked_prefill": False, "enforce_eager": True}
 _RELOADS = "vllm.model_executor.model_loader.reload.layerwise"
-_SCRATCH, _SCRATCH_BYTES = Path("/dev/shm"), 1 << 30
 
 
 def check_installed() -> None:
@@ -86,12 +82,6 @@ def on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
-
-
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for adapters, gone with the object; in memory where there is room."""
-    in_memory = _SCRATCH.is_dir() and shutil.disk_usage(_SCRATCH).free >= _SCRATCH_BYTES
-    return tempfile.TemporaryDirectory(prefix="murphy-", dir=_SCRATCH if in_memory else None)
 
 
 def _settle_environment() -> None:
