@@ -1,8 +1,8 @@
 """The LoRA adapter that vLLM samples with: written to a folder, loaded, and replaced by the next.
 
-vLLM knows adapters by name, their weights and what its cache holds of them. So every version gets a
-name and a number that were never used; `load_inplace`, which would replace one under its name, is
-not needed and would leave the cache of the older one in use.
+vLLM knows adapters by number, and what its cache holds of them by name and path. So every version
+gets all three anew. `load_inplace`, which would replace one under its name, reads the files again
+for every sample, and leaves the older one's cache in use where the path is the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tests of the engines on vLLM share: small policies in folders, and how far apart two are.
+"""What tests of the engines on vLLM share: small policies in folders, and how far two are apart.
 
 Heads are 32 wide, the least that vLLM knows on a CPU. Weights are large enough for distributions
 that are far from even, so that other weights show in every token.

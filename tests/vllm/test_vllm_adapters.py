@@ -1,5 +1,7 @@
 """LoRA adapters on the engine on vLLM: each version is exact, and old ones in disguise are seen."""
 
+import shutil
+
 import pytest
 import torch
 from on_vllm import CANARY, LONG, drained, farthest, make_engine, move, saved_model
@@ -88,12 +90,16 @@ def restored(engine, policy):
 def test_a_name_that_comes_again_is_seen(engine, policy, restored, monkeypatch, in_place):
     from vllm.lora.request import LoRARequest
 
+    path = engine._slot.folder / "policy"
+
     def take(vllm, folder, version):
-        engine._slot.request = LoRARequest("policy", 999, str(folder), load_inplace=in_place)
+        shutil.rmtree(path, ignore_errors=True)
+        folder.rename(path)
+        engine._slot.request = LoRARequest("policy", 999, str(path), load_inplace=in_place)
         vllm.add_lora(engine._slot.request)
 
     monkeypatch.setattr(engine._slot, "take", take)
-    if in_place:  # the adapter is new, the cache is not: vLLM tells them apart by name
+    if in_place:  # the adapter is new, and the cache is still that of the older one
         monkeypatch.setattr(engine._engine, "reset_prefix_cache", lambda: True)
     adapter_of(policy, 11)
     engine.sync(weights_of(policy, 30))
@@ -112,7 +118,7 @@ def test_weights_of_another_kind_or_rank_are_refused_and_nothing_changes(engine,
     high = Policy.wrap(
         saved_model(policy.model.get_base_model().name_or_path), None, lora=LoraSettings(r=8)
     )
-    with pytest.raises(ValueError, match="rank 8.*max_lora_rank=4"):
+    with pytest.raises(ValueError, match=r"rank 8.*max_lora_rank=4"):
         engine.sync(weights_of(high, 41))
     assert engine.version == 40
     assert CANARY.check(engine, policy.model) < 1e-5
