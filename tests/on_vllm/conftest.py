@@ -1,13 +1,15 @@
-"""Every test in this folder needs vLLM, and is skipped where that is not installed."""
+"""Every test in this folder needs vLLM, and is skipped where that is not installed.
+
+The folder is not called vllm: it would then be found as a package of that name by libraries that
+ask whether vLLM is installed.
+"""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-FOUND = importlib.util.find_spec("vllm")
-# This very folder is found as a package without origin.
-INSTALLED = FOUND is not None and FOUND.origin is not None
+INSTALLED = importlib.util.find_spec("vllm") is not None
 
 
 def pytest_collection_modifyitems(items):

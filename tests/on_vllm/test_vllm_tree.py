@@ -2,7 +2,7 @@
 
 import gymnasium as gym
 import pytest
-from on_vllm import CANARY, CODEC, TOKENIZER, make_engine, saved_model
+from small_policies import CANARY, CODEC, TOKENIZER, make_engine, saved_model
 
 from murphy_agents.algorithms import murphy_mars
 from murphy_agents.config import TrainConfig

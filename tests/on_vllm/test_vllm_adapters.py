@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from on_vllm import CANARY, LONG, drained, farthest, make_engine, move, saved_model
+from small_policies import CANARY, LONG, drained, farthest, make_engine, move, saved_model
 
 from murphy_agents.canary import SyncError
 from murphy_agents.engines.protocol import Request, SamplingParams, Weights

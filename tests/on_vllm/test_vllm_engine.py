@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from on_vllm import (
+from scipy.stats import chisquare
+from small_policies import (
     CANARY,
     CODEC,
     END,
@@ -17,7 +18,6 @@ from on_vllm import (
     move,
     saved_model,
 )
-from scipy.stats import chisquare
 
 from murphy_agents.canary import SyncError
 from murphy_agents.engines import vllm_common

@@ -1,4 +1,4 @@
-"""How an engine on vLLM begins, and how it ends: refused settings, half a sync, a crash, closing."""
+"""How an engine on vLLM begins, and how it ends: settings refused, half a sync, a crash, closing."""
 
 import gc
 import random
@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from on_vllm import CANARY, CODEC, LONG, SHORT, TOKENIZER, drained, make_engine, saved_model
+from small_policies import CANARY, CODEC, LONG, SHORT, TOKENIZER, drained, make_engine, saved_model
 
 from murphy_agents.engines.protocol import EngineDiedError, Request, SamplingParams, Weights
 from murphy_agents.engines.vllm import VllmEngine

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from on_vllm import CANARY, farthest, make_engine, move, saved_model, told_and_trained
+from small_policies import CANARY, farthest, make_engine, move, saved_model, told_and_trained
 
 from murphy_agents.canary import SyncError
 from murphy_agents.engines.weights import weights_of
