@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -64,7 +64,8 @@ class Client:
         is_plain = parts.scheme == "http"
         self._kind = http.client.HTTPConnection if is_plain else http.client.HTTPSConnection
         self._kept = threading.local()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._idle: set[http.client.HTTPConnection] = set()
+        self._busy: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -74,62 +75,76 @@ class Client:
         Raises:
             UnreachableError: it does not, within the time, or `close` was called.
         """
-        connection: http.client.HTTPConnection | None = None
+        text = None if body is None else json.dumps(body)
+        header = {"Content-Type": "application/json"}
         try:
-            connection = self._connection()
-            assert connection.sock is not None
-            connection.sock.settimeout(timeout_s)
-            text = None if body is None else json.dumps(body)
-            connection.request(
-                method, self._root + path, text, {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            said = response.read()
+            with self._connected(timeout_s) as connection:
+                connection.request(method, self._root + path, text, header)
+                response = connection.getresponse()
+                said = response.read()
         except (OSError, http.client.HTTPException) as error:
-            if connection is not None:
-                self._drop(connection)
             reason = str(error) or type(error).__name__
             raise UnreachableError(f"{method} {self.url}{path}: {reason}") from error
-        except BaseException:
-            # Half an answer would be read as part of the next one.
-            if connection is not None:
-                self._drop(connection)
-            raise
-        self._kept.used = time.monotonic()
         return Answer(response.status, _parsed(said))
 
     def close(self) -> None:
         """Break every connection; who waits for an answer gets `UnreachableError`."""
         with self._lock:
             self._closed = True
-            for connection in self._open:
-                if connection.sock is not None:
-                    with contextlib.suppress(OSError):
-                        connection.sock.shutdown(socket.SHUT_RDWR)
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            for connection in self._busy:
+                # Closed by the thread that reads from it, which this wakes.
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        """This thread's, anew where it is old; its socket is there."""
+    @contextlib.contextmanager
+    def _connected(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+        """This thread's connection; gone if the block raises, for half an answer may be left."""
+        connection = self._taken() or self._made()
+        try:
+            connection.sock.settimeout(timeout_s)
+            yield connection
+        except BaseException:
+            with self._lock:
+                self._busy.discard(connection)
+            connection.close()
+            raise
+        with self._lock:
+            self._busy.discard(connection)
+            # The server may have told that it closes this one.
+            if self._closed or connection.sock is None:
+                connection.close()
+            else:
+                self._idle.add(connection)
+                self._kept.connection, self._kept.used = connection, time.monotonic()
+
+    def _taken(self) -> http.client.HTTPConnection | None:
+        """The one that this thread used last, if it is new enough."""
         kept: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
-        if kept is not None:
-            if kept.sock is not None and time.monotonic() - self._kept.used < KEPT_S:
+        with self._lock:
+            if kept is None or kept not in self._idle:
+                return None
+            self._idle.discard(kept)
+            if time.monotonic() - self._kept.used < KEPT_S:
+                self._busy.add(kept)
                 return kept
-            self._drop(kept)
+        kept.close()
+        return None
+
+    def _made(self) -> http.client.HTTPConnection:
         connection = self._kind(*self._address, timeout=CONNECT_S)
         connection.connect()
-        _keep_alive(connection)
+        # A connection that breaks is told of, and not mended unseen.
+        connection.auto_open = 0
+        _keep_alive(connection.sock)
         with self._lock:
             if self._closed:
                 connection.close()
                 raise ConnectionAbortedError("closed on this side")
-            self._open.add(connection)
-        self._kept.connection = connection
+            self._busy.add(connection)
         return connection
-
-    def _drop(self, connection: http.client.HTTPConnection) -> None:
-        with self._lock:
-            self._open.discard(connection)
-        connection.close()
-        self._kept.connection = None
 
 
 class Questions:
@@ -191,13 +206,12 @@ class Questions:
             self.answers.put((key, answer))
 
 
-def _keep_alive(connection: http.client.HTTPConnection) -> None:
+def _keep_alive(end: socket.socket) -> None:
     """Notice within a minute or so that the machine at the other end is gone."""
-    assert connection.sock is not None
-    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
-            connection.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _parsed(said: bytes) -> Any:
