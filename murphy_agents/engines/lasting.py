@@ -8,7 +8,6 @@ it samples with them.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Hashable, Sequence
@@ -25,6 +24,7 @@ from murphy_agents.engines.protocol import (
 )
 
 Result = TypeVar("Result")
+_log = logging.getLogger("murphy_agents")
 
 
 class _Asked(NamedTuple):
@@ -128,8 +128,7 @@ class LastingEngine:
         Raises:
             EngineDiedError: there was a death too many, or there is no new engine to be had.
         """
-        with contextlib.suppress(Exception):  # it is dead: it may well fail at this too
-            self._engine.close()
+        _close(self._engine)
         while True:
             self._write_down(error)
             try:
@@ -145,7 +144,7 @@ class LastingEngine:
         self.deaths.append(str(error))
         if len(self.deaths) > self._max_restarts:
             self._fail(f"more than {self._max_restarts} restarts are not allowed", error)
-        logging.getLogger("murphy_agents").warning(
+        _log.warning(
             "the engine died (%d of %d times that are survived) and is made anew: %s",
             len(self.deaths),
             self._max_restarts,
@@ -167,8 +166,7 @@ class LastingEngine:
                 engine.submit(dataclasses.replace(request, seeds=seeds))
                 self._asked[tag] = _Asked(request, missing, list(missing))
         except BaseException:
-            with contextlib.suppress(Exception):  # the error that is under way says more
-                engine.close()
+            _close(engine)
             raise
         return engine
 
@@ -189,6 +187,14 @@ class LastingEngine:
     def _count(self) -> None:
         for field in dataclasses.fields(EngineStats):
             setattr(self.stats, field.name, sum(getattr(s, field.name) for s in self._lives))
+
+
+def _close(engine: Engine) -> None:
+    """Close a dead engine, which may well fail at that too; why it died is what counts."""
+    try:
+        engine.close()
+    except Exception:
+        _log.warning("a dead engine could not be closed", exc_info=True)
 
 
 def _numbered(causes: Sequence[str]) -> str:

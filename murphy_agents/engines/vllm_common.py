@@ -6,6 +6,7 @@ with one seed; its own numbers `n > 1` as seed, seed + 1, ... and would need see
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -19,6 +20,25 @@ greedy sample's are those at temperature 1, as in `drawing`."""
 LEAST_TEMPERATURE = 0.01
 """vLLM raises what is below, and then tells log-probs at another temperature than was asked."""
 _MOST_SEED = 2**63 - 1
+_ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Those that vLLM keeps room for."""
+
+
+def is_installed() -> bool:
+    """Whether vLLM is."""
+    found = importlib.util.find_spec("vllm")
+    # Any folder of that name is found as a package without origin.
+    return found is not None and found.origin is not None
+
+
+def adapter_room(max_lora_rank: int) -> int:
+    """The rank that vLLM is to keep room for; ValueError if it knows none."""
+    if not 1 <= max_lora_rank <= _ADAPTER_RANKS[-1]:
+        raise ValueError(
+            f"max_lora_rank is {max_lora_rank}; vLLM takes adapters of ranks from 1 to "
+            f"{_ADAPTER_RANKS[-1]}"
+        )
+    return next(rank for rank in _ADAPTER_RANKS if rank >= max_lora_rank)
 
 
 def check_drawable(request: Request) -> None:

@@ -95,9 +95,10 @@ class Client:
                 connection.close()
             self._idle.clear()
             for connection in self._busy:
-                # Closed by the thread that reads from it, which this wakes.
-                with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+                # Closed by the thread that reads from it, which this wakes; or is closing it now.
+                if (end := connection.sock) is not None:
+                    with contextlib.suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def _connected(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:

@@ -8,7 +8,6 @@ beside it when this process dies first, however that came about.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import signal
@@ -22,9 +21,8 @@ from typing import Any
 
 import torch
 
-import murphy_agents
 from murphy_agents.engines import vllm_guard
-from murphy_agents.engines.vllm_common import LOGPROBS_MODE
+from murphy_agents.engines.vllm_common import LOGPROBS_MODE, adapter_room, is_installed
 from murphy_agents.engines.vllm_http import Client, UnreachableError
 
 EXTENSION = "murphy_agents.engines.vllm_worker.SyncExtension"
@@ -33,8 +31,8 @@ END_S = 20.0
 """Between the request to end and the kill."""
 LAST_LINES, LAST_ERRORS = 8, 4
 _TAIL_BYTES = 1 << 16
-_ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Those that vLLM keeps room for."""
+_ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .*)")
+"""An error's last line, with or without what vLLM's log writes before every line."""
 _LOOK_S = 0.2
 
 
@@ -97,7 +95,7 @@ class VllmServer:
             ValueError: vLLM is not installed.
             ServerStartError: it ended before it could be asked, or took too long.
         """
-        if importlib.util.find_spec("vllm") is None:
+        if not is_installed():
             raise ValueError(
                 "a vLLM server needs the package vllm, which is not installed here; pip install "
                 "'murphy-rl[vllm]', or give the address of a server that runs"
@@ -203,7 +201,7 @@ def command_of(
     if context_length is not None:
         settings["max-model-len"] = context_length
     if max_lora_rank is not None:
-        settings |= {"max-loras": 1, "max-lora-rank": _room_of(max_lora_rank)}
+        settings |= {"max-loras": 1, "max-lora-rank": adapter_room(max_lora_rank)}
         flags.append("enable-lora")
     if not torch.cuda.is_available():
         settings["block-size"] = 32
@@ -245,22 +243,12 @@ def _environment() -> dict[str, str]:
     ours = dict(os.environ)
     # Set for an engine in this process, and no way to run a server.
     ours.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
-    # The server imports the extension, from where this package was imported here.
-    home = str(Path(murphy_agents.__file__).parents[1])
+    # The server imports the extension, from where this package lies.
+    home = str(Path(__file__).parents[2])
     ours["PYTHONPATH"] = os.pathsep.join(filter(None, [home, ours.get("PYTHONPATH")]))
     ours["VLLM_SERVER_DEV_MODE"] = "1"
     ours["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     return ours
-
-
-def _room_of(max_lora_rank: int) -> int:
-    room = next((rank for rank in _ADAPTER_RANKS if rank >= max_lora_rank), None)
-    if max_lora_rank < 1 or room is None:
-        raise ValueError(
-            f"max_lora_rank is {max_lora_rank}; vLLM takes adapters of ranks from 1 to "
-            f"{_ADAPTER_RANKS[-1]}"
-        )
-    return room
 
 
 def _free_port() -> int:
@@ -282,11 +270,12 @@ def _signal_name(code: int) -> str:
 
 
 def _end_of(log: Path) -> str:
-    """Its last lines, after the last ones before them that name an error."""
+    """Its last lines, after the last different errors that are told before them."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    errors = [line for line in lines[:-LAST_LINES] if re.search(r"\b\w*(Error|Exception): ", line)]
+    told = (found[1] for line in lines[:-LAST_LINES] if (found := _ERROR.search(line)))
+    errors = list(dict.fromkeys(told))
     chosen = [*errors[-LAST_ERRORS:], *lines[-LAST_LINES:]]
     return "\n".join(line[:500] for line in chosen)
 

@@ -175,11 +175,13 @@ class VllmServerEngine:
                 self._weights.forget_adapter()
         self._end = self._end or "the engine was closed"
         self._asked.clear()
-        self._client.close()
-        self._questions.close()
-        if self._server is not None:
-            self._server.close()
-        self._weights.close()
+        try:
+            self._client.close()
+            self._questions.close()
+        finally:
+            if self._server is not None:
+                self._server.close()
+            self._weights.close()
 
     def _watch(self) -> None:
         """Ask for the server's health as long as the engine lives; runs in a thread."""

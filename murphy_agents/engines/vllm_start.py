@@ -7,7 +7,6 @@ offset"), so prompts are read whole; compiling a model would cost minutes.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import random
@@ -19,11 +18,9 @@ import numpy as np
 import torch
 
 from murphy_agents.engines.vllm_classes import ClassKeeper
-from murphy_agents.engines.vllm_common import LOGPROBS_MODE
+from murphy_agents.engines.vllm_common import LOGPROBS_MODE, adapter_room, is_installed
 
 _IN_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
-_ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Those that vLLM keeps room for."""
 _OURS = ("enable_lora", "enable_prefix_caching", "logprobs_mode", "max_model_len")
 _SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 _EVERYWHERE = {"logprobs_mode": LOGPROBS_MODE, "enable_prefix_caching": True}
@@ -33,9 +30,7 @@ _RELOADS = "vllm.model_executor.model_loader.reload.layerwise"
 
 def check_installed() -> None:
     """Raise ValueError where vLLM is not installed, with the command that installs it."""
-    found = importlib.util.find_spec("vllm")
-    # Any folder of that name is found as a package without origin.
-    if found is None or found.origin is None:
+    if not is_installed():
         raise ValueError(
             "the engine 'vllm' needs the package vllm, which is not installed here; pip install "
             "'murphy-rl[vllm]', or sample with the engine 'transformers'"
@@ -125,13 +120,7 @@ def _refuse(options: Mapping[str, Any]) -> None:
 def _adapter_options(max_lora_rank: int | None) -> dict[str, Any]:
     if max_lora_rank is None:
         return {}
-    if not 1 <= max_lora_rank <= _ADAPTER_RANKS[-1]:
-        raise ValueError(
-            f"max_lora_rank is {max_lora_rank}; vLLM takes adapters of ranks from 1 to "
-            f"{_ADAPTER_RANKS[-1]}"
-        )
-    room = next(rank for rank in _ADAPTER_RANKS if rank >= max_lora_rank)
-    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room}
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter_room(max_lora_rank)}
 
 
 @contextmanager

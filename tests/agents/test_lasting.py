@@ -293,6 +293,20 @@ def test_deaths_are_logged(caplog):
     assert "died at poll 1" in caplog.text
 
 
+def test_a_dead_engine_that_cannot_be_closed_is_told_of(caplog):
+    line = Line(scripted, [{"poll": 1}])
+    engine = line.lasting()
+    engine.submit(REQUESTS[0])
+
+    def fail():
+        raise OSError("the pipe is broken")
+
+    line.lives[0].close = fail
+    assert told(drain(engine)) == EVERYTHING[:3]
+    assert "could not be closed" in caplog.text
+    assert "the pipe is broken" in caplog.text
+
+
 TASKS = [Task(f"t{i}", f"Write f, {i}.", ["assert f(1) == 1"]) for i in (1, 2)]
 
 

@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from on_vllm import CANARY, CODEC, END, LONG, SHORT, TOKENIZER, drained, farthest, move, saved_model
+from small_policies import (
+    CANARY,
+    CODEC,
+    END,
+    LONG,
+    SHORT,
+    TOKENIZER,
+    drained,
+    farthest,
+    move,
+    saved_model,
+)
 
 from murphy_agents.canary import SyncError
 from murphy_agents.engines.lasting import LastingEngine
