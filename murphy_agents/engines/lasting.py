@@ -39,7 +39,8 @@ class LastingEngine:
     """Samples with the engine that `make` gives; where that dies, with the next one.
 
     An engine that dies while it is restored counts as one more death. Whatever else goes wrong
-    there is the end: nothing is drawn from an engine that is not known to be right.
+    there is the end: nothing is drawn from an engine that is not known to be right. Errors that are
+    no deaths, such as a request that is refused, are passed on.
 
     Args:
         make: gives a new engine, with the weights that it is made with; called at once, and after

@@ -128,7 +128,7 @@ class VllmServer:
             raise
         return server
 
-    def last_words(self, within_s: float = 10.0) -> str:
+    def last_words(self, within_s: float = 5.0) -> str:
         """How it ended, waiting for that a little, and the end of its log."""
         try:
             code = self._process.wait(within_s)

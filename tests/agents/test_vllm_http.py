@@ -1,5 +1,6 @@
 """Questions over HTTP, asked of a small server in a thread that answers as it is told."""
 
+import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,6 +131,13 @@ def test_closing_wakes_who_waits(client):
     assert time.perf_counter() - started < 5
     with pytest.raises(UnreachableError, match="closed on this side"):
         Client.ask(client, "GET", "/echo")
+
+
+def test_closing_while_a_connection_breaks(client):
+    broken = http.client.HTTPConnection("127.0.0.1")
+    assert broken.sock is None  # as a thread leaves it that is about to tell of it
+    client._busy.add(broken)
+    client.close()
 
 
 def test_many_questions_share_few_connections(client, server):

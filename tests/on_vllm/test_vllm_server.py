@@ -308,6 +308,7 @@ def test_a_tree_outlives_its_server(engine, policy, folder, tmp_path, grow):
         life.sync(weights_of(policy, version))
         assert CANARY.check(life, policy.model) < EXACT
         life.given.clear()
+        life.asked.clear()
 
     first = iter(lives[:1])
     lasting = LastingEngine(lambda: next(first, None) or make(), restore, max_restarts=1)
@@ -325,8 +326,11 @@ def test_a_tree_outlives_its_server(engine, policy, folder, tmp_path, grow):
     # What was there was not drawn again, and nothing is missing.
     assert len(lives[0].given) >= 12
     assert not lives[0].given & lives[1].given
-    assert len(lives[0].given) + len(lives[1].given) == NUM_NODES
+    num_lost = NUM_NODES - len(lives[0].given)
+    assert sum(map(len, lives[1].asked.values())) == len(lives[1].given) == num_lost
+    assert num_lost > 0
     same = [a == b for a, b in zip(drawn(undisturbed), drawn(grown), strict=True)]
+    print("SAME", sum(same), len(same), num_lost)
     assert sum(same) >= 0.95 * NUM_NODES
     nodes = [pair for root in grown.roots for pair in samples(root)]
     with torch.no_grad():
