@@ -43,6 +43,7 @@ FLOORS = [
     ["murphy_agents.policy"],
     [
         "murphy_agents.engines.drawing",
+        "murphy_agents.engines.ending",
         "murphy_agents.engines.kv_cache",
         "murphy_agents.engines.decoding",
         "murphy_agents.engines.transformers",
