@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from murphy_agents import optimizer
+from murphy_agents import generation, optimizer
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.engines.protocol import SamplingParams
-from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.rollout import Transcript
@@ -224,11 +223,18 @@ def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]
             yield epoch[start : start + config.per_device_train_batch_size]
 
 
-def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
-    """A sampler that draws from the very model that is trained."""
+def make_sampler(
+    config: TrainConfig,
+    policy: Policy,
+    envs: EnvPool,
+    make_engine: generation.MakeEngine = generation.make_engine,
+) -> Sampler:
+    """A sampler that draws from a policy; close its engine when it is done."""
+    _warn_of_nucleus(config)
     codec = ChatCodec(policy.tokenizer)
-    engine = TransformersEngine(policy.model, codec, max_batch_tokens=config.max_cache_tokens)
-    params = SamplingParams(config.max_completion_length, config.temperature, config.top_p)
+    params = SamplingParams(
+        config.max_completion_length, config.temperature, config.top_p, tuple(config.stop or ())
+    )
     known = policy.tokenizer.init_kwargs.get(MADE_FOR)
     # An environment of one's own knows best what it writes.
     transcript = config.transcript or envs.transcript or known or "requote"
@@ -240,4 +246,16 @@ def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
         )
     # What is saved is made for what it learned from.
     policy.tokenizer.init_kwargs[MADE_FOR] = transcript
-    return Sampler(engine, codec, envs, params, transcript)
+    engine = make_engine(config, policy, codec)
+    return Sampler(engine, codec, envs, params, transcript, config.schedule)
+
+
+def _warn_of_nucleus(config: TrainConfig) -> None:
+    if config.top_p < 1 and config.importance_sampling != "none":
+        warnings.warn(
+            f"importance_sampling is {config.importance_sampling!r} and top_p {config.top_p}: the "
+            "sampler's probabilities are those of the kept tokens, so the correction is about "
+            f"{config.top_p} at every token even where engine and trainer agree, and what the "
+            "nucleus leaves out stays missing; set top_p to 1 to correct for the engine alone",
+            stacklevel=3,
+        )

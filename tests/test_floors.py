@@ -57,6 +57,7 @@ FLOORS = [
     ["murphy_agents.config", "murphy_agents.strategies"],
     ["murphy_agents.metrics", "murphy_agents.checkpoint", "murphy_agents.run.provenance"],
     ["murphy_agents.run"],
+    ["murphy_agents.generation"],
     ["murphy_agents.wiring", "murphy_agents.learner", "murphy_agents.log"],
     ["murphy_agents.evaluation.config"],
     ["murphy_agents.evaluate", "murphy_agents.evaluation"],

@@ -77,6 +77,7 @@ class CompareConfig:
     transcript: str | None = _passed("transcript")
     hidden_share: float = _passed("hidden_share")
     sandbox_level: str = _passed("sandbox_level")
+    schedule: str = _passed("schedule", "level")  # repeats bit for bit on a CPU
     max_completion_length: int = _passed("max_completion_length", 64)
     temperature: float = _passed("temperature", 0.6)
     max_steps: int = _passed("max_steps", 60)

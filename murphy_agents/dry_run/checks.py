@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from murphy_agents import wiring
+from murphy_agents import generation, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import counts, hub
@@ -108,7 +108,7 @@ def environment(
 
 def prompts(config: TrainConfig, policy: Policy, envs: EnvPool) -> tuple[Prompts, str]:
     """Chat template and length of the first prompts."""
-    sampler = wiring.make_sampler(config, policy, envs)
+    sampler = wiring.make_sampler(config, policy, envs, generation.the_model_itself)
     num_long, lengths = check_room(sampler), prompt_lengths(sampler)
     found = Prompts(max(lengths), sampler.engine.context_length)
     return found, (

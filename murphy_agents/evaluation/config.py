@@ -45,6 +45,10 @@ class EvalConfig:
     temperature: float = described(0.6, "of sampling; 0 takes the likeliest token")
     top_p: float = described(0.95, "nucleus of sampling")
     max_completion_length: int = described(512, "most tokens of one completion")
+    schedule: Literal["eager", "level"] = described(
+        "level", "when attempts are repaired: each at once, or when all of its turn are judged, "
+        "which repeats an evaluation bit for bit on a CPU",
+    )  # fmt: skip
     seed: int = described(0, "of sampling, and of the weights of a 'tiny' model")
 
     prompts: str | None = described(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
@@ -106,6 +110,7 @@ class EvalConfig:
             sandbox_level=self.sandbox_level,
             sandbox_workers=self.sandbox_workers,
             seed=self.seed,
+            schedule=self.schedule,
             dtype="float32" if self.dtype == "bfloat16" else self.dtype,
             device=self.device,
             beta=0.0,
