@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from murphy_agents.engines.protocol import EngineError
 from murphy_env.types import InfrastructureError
 
 _USAGE = """\
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"murphy {name}: stopped; what was written so far stays", file=sys.stderr)
         return 130
-    except (ValueError, OSError, InfrastructureError, ArithmeticError) as error:
+    except (ValueError, OSError, InfrastructureError, EngineError, ArithmeticError) as error:
         print(f"murphy {name}: {error}", file=sys.stderr)
     return 2
 

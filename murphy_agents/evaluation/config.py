@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from murphy_agents.config import TrainConfig
 from murphy_agents.settings import check_types, described
@@ -68,6 +68,15 @@ class EvalConfig:
     sandbox_level: str = described("auto", "isolation of programs, as murphy_env.Sandbox takes it")
     sandbox_workers: int = described(2, "programs that run at the same time")
 
+    engine: Literal["transformers", "vllm"] = described(
+        "transformers", "what generates: the model as it is loaded, or vLLM in this process; the "
+        "model itself then stays on the CPU, to prove vLLM's log-probs",
+    )  # fmt: skip
+    vllm_gpu_memory_utilization: float = described(0.9, "share of the GPU's memory for vLLM")
+    sync_tolerance: float | None = described(
+        None, "mean distance in nats that vLLM's log-probs may have from the model's; 1e-4 in "
+        "float32, 0.05 in half precision",
+    )  # fmt: skip
     batch: int = described(64, "tasks in flight; finished ones are written down batch by batch")
     dtype: Literal["float32", "bfloat16", "float64"] = described("float32", "of the weights")
     device: str = described("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
@@ -83,6 +92,8 @@ class EvalConfig:
             raise ValueError(f"top_p is {self.top_p}; give a share in (0, 1]")
         if not 0 <= self.hidden_share < 1:
             raise ValueError(f"hidden_share is {self.hidden_share}; give a share in [0, 1)")
+        if self.engine == "transformers" and self.sync_tolerance is not None:
+            raise ValueError("sync_tolerance is given but read only with engine 'vllm'; drop it")
         if self.temperature == 0 and self.num_runs > 1:
             raise ValueError(
                 f"temperature is 0, so all {self.num_runs} runs would be alike; give num_runs=1"
@@ -99,7 +110,16 @@ class EvalConfig:
         kept. A policy in half precision could not be trained and is refused, so such weights come
         in float32 first.
         """
+        with_vllm: dict[str, Any] = {}
+        if self.engine == "vllm":
+            with_vllm = {
+                "engine": self.engine,
+                "vllm_gpu_memory_utilization": self.vllm_gpu_memory_utilization,
+                "vllm_dtype": "float32" if self.dtype == "float64" else self.dtype,
+                "sync_tolerance": self.sync_tolerance,
+            }
         return TrainConfig(
+            **with_vllm,
             model=self.model,
             tasks=self.tasks,
             bad_rows=self.bad_rows,
@@ -112,7 +132,7 @@ class EvalConfig:
             seed=self.seed,
             schedule=self.schedule,
             dtype="float32" if self.dtype == "bfloat16" else self.dtype,
-            device=self.device,
+            device="cpu" if with_vllm else self.device,
             beta=0.0,
             disable_dropout=True,
         )

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ def _evaluated(config: EvalConfig, console: Console) -> Evaluation:
     with EnvPool(make_env, 2 * config.sandbox_workers) as envs:
         sampler = _sampler(config, envs)
         log = eval_log.EvalLog(console, len(envs.task_ids), config.iterations)
-        with eval_record.claimed(config) as record, log:
+        with closing(sampler.engine), eval_record.claimed(config) as record, log:
             if record.chains:
                 log.add(record.chains, "done before")
             clock = time.perf_counter()
