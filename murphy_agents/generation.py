@@ -128,7 +128,7 @@ def folder_for_engine(config: TrainConfig, policy: Policy) -> str:
     if policy.has_adapters:
         adapters: Any = policy.model.active_peft_config
         name = str(adapters.base_model_name_or_path)
-    if config.model.split(":")[0] != "tiny" or Path(name).is_dir():
+    if config.model.split(":")[0] != "tiny" or policy.has_adapters:
         return name
     folder = Path(config.output_dir) / "base"
     policy.save(folder)
