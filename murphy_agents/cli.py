@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ murphy: language models learn to repair their own code
       algorithms on equal budgets, over warm starts and seeds; a table with error bars
   murphy table [NAME=]FOLDER ... [--baseline NAME] [--output_dir DIR]
       finished evaluations side by side, tested against a baseline; Markdown, LaTeX, CSV, picture
+  murphy fit [MODEL ...] [--cards GB ...] [--SETTING VALUE ...]
+      what can be trained on one GPU, in which way and beside which engine: computed, not measured
   murphy doctor [--json]
       what isolates programs on this machine: the level, attacks run live, what would raise it
 """
@@ -111,6 +114,17 @@ def _table(arguments: Sequence[str]) -> int:
     from murphy_agents.standings.run import main
 
     main(arguments)
+    return 0
+
+
+def _fit(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.fit import FitConfig
+    from murphy_agents.fit.tell import show
+
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    rest = arguments[len(names) :]
+    show(read_config([*(["--models", *names] if names else []), *rest], FitConfig, "murphy fit"))
     return 0
 
 
@@ -209,6 +223,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": _eval,
     "compare": _compare,
     "table": _table,
+    "fit": _fit,
     "doctor": _doctor,
 }
 

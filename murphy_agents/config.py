@@ -210,6 +210,10 @@ class TrainConfig:
     save_total_limit: int | None = _field(None, "checkpoints to keep, the newest; None: all")
     resume: bool = _field(False, "go on from the last checkpoint in output_dir, if there is one")
     dry_run: bool = _field(False, "check settings, model, tasks, counts and memory; train nothing")
+    card_gb: float | None = _field(
+        None,
+        "GB of the GPU that the run is for, to compare a dry run's estimate with; the one here",
+    )
     report_to: str = _field("none", "trackers of metrics: tensorboard, wandb, trackio; with commas")
 
     def __post_init__(self) -> None:
@@ -253,6 +257,7 @@ def _check_ranges(config: TrainConfig) -> None:
 
 _ABOVE_ZERO = (
     "learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high", "sync_tolerance",
+    "card_gb",
 )  # fmt: skip
 _SHARES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(("hidden_share", "adam_beta1", "adam_beta2"), (lambda x: 0 <= x < 1, "[0, 1)")),
@@ -355,6 +360,10 @@ def _engine_is(*names: str) -> Callable[[TrainConfig], bool]:
     return lambda config: config.engine in names
 
 
+def _is_dry_for_a_gpu(config: TrainConfig) -> bool:
+    return config.dry_run and config.device.partition(":")[0] in ("auto", "cuda")
+
+
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
 _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
 _OF_VLLM = ("vllm_max_model_length", "vllm_dtype", "sync_tolerance")
@@ -387,6 +396,7 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("vllm_gpu_memory_utilization", _engine_is("vllm"), "by engine 'vllm'"),
     *((name, _engine_is("vllm", "vllm_server"), "by the vLLM engines") for name in _OF_VLLM),
     *((name, _engine_is("vllm_server"), "by engine 'vllm_server'") for name in _OF_SERVER),
+    ("card_gb", _is_dry_for_a_gpu, "by a dry_run whose device is auto or cuda"),
     ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
     ("lora_r", lambda config: config.use_peft, "with use_peft"),

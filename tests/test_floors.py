@@ -65,7 +65,7 @@ FLOORS = [
     ["murphy_agents.show"],
     ["murphy_agents.report"],
     ["murphy_agents.dry_run"],
-    ["murphy_agents.compare", "murphy_agents.standings"],
+    ["murphy_agents.compare", "murphy_agents.standings", "murphy_agents.fit"],
     ["murphy_agents.cli", "murphy_agents"],
 ]
 TORCH_FREE_FLOORS = 25

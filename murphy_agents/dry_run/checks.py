@@ -142,6 +142,8 @@ def run(
 
 def device(config: TrainConfig) -> tuple[torch.device, str]:
     """Where the model would go."""
+    if config.card_gb is not None:
+        raise NotCheckedError(f"card_gb is given: a GPU of {config.card_gb:g} GB, wherever it is")
     if config.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise NotCheckedError(f"device is {config.device!r}, and this machine has none")
     found = wiring.device_of(config)

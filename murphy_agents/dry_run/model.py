@@ -105,10 +105,17 @@ def _on_meta(name: str, dtype: torch.dtype, settings: dict[str, Any]) -> Policy:
 
 
 def _bare(name: str, dtype: torch.dtype) -> Model:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
+
+    return of_config(AutoConfig.from_pretrained(name), dtype)
+
+
+def of_config(config: Any, dtype: torch.dtype) -> Model:
+    """A causal language model as its config says; without weights where `meta` is the device."""
+    from transformers import AutoModelForCausalLM
 
     make: Any = AutoModelForCausalLM.from_config  # untyped there
-    return make(AutoConfig.from_pretrained(name), dtype=dtype)
+    return make(config, dtype=dtype)
 
 
 def _with_adapters(folder: str, dtype: torch.dtype) -> Model:
