@@ -23,6 +23,8 @@ from murphy_agents.dry_run.memory import GIB, Part, Shape, token_bytes
 
 BLOCK_TOKENS = 16
 """Ids of a block of cache on GPUs, the least that a completion takes."""
+OWN_BLOCKS = 1
+"""Blocks that vLLM keeps for itself."""
 LOGIT_BYTES = 24
 LIBRARIES_BYTES = 3 * GIB / 2
 LARGE_CARD_BYTES = 70 * GIB
@@ -77,16 +79,15 @@ class Need:
         0 too where vLLM would not start. Completions that share a prompt share its blocks, so that
         more of them fit.
         """
-        blocks = self.num_blocks(cache_bytes)
-        if blocks < self._blocks_of(self.longest_tokens):
+        free = self.num_blocks(cache_bytes) - OWN_BLOCKS
+        if free < self._blocks_of(self.longest_tokens):
             return 0
-        # vLLM keeps one block for itself.
-        return max(0, blocks - 1) // self._blocks_of(self.row_tokens)
+        return free // self._blocks_of(self.row_tokens)
 
     def cache_bytes(self, rows: int) -> int:
         """The smallest cache that holds so many, and with which vLLM starts."""
-        blocks = 1 + rows * self._blocks_of(self.row_tokens)
-        return max(blocks, self._blocks_of(self.longest_tokens)) * self._block_bytes
+        held = rows * self._blocks_of(self.row_tokens), self._blocks_of(self.longest_tokens)
+        return (OWN_BLOCKS + max(held)) * self._block_bytes
 
     def smallest_share(self, card_bytes: float, rows: int = 1) -> float:
         """The smallest share of a card that holds it and so many rows; above 1 if none does."""

@@ -38,9 +38,10 @@ def shared(needed: Demand, need: Need, card: Card) -> tuple[Share, str]:
             f"{told}; vLLM takes {gib(fixed)} for weights and work and {gib(need.cache_bytes(1))} "
             f"for one completion of {need.longest_tokens:,} ids; {_shares(needed, need, card)}"
         )
+    completions = "completion" if found.rows == 1 else "completions"
     return found, (
-        f"{told}: {gib(fixed)} for weights and work, cache of {found.cache_tokens:,} ids, "
-        f"{found.rows:,} completions of {need.row_tokens:,} at a time"
+        f"{told}: {gib(fixed)} for weights and work, cache of {found.cache_tokens:,} ids, room for "
+        f"{found.rows:,} {completions} of {need.row_tokens:,} at a time"
     )
 
 

@@ -155,16 +155,14 @@ def estimate(shape: Shape, work: Work) -> Estimate:
         told = "a frozen copy, for KL" + (", linear layers in half precision" if halved else "")
         always.append(Part("reference", work.reference_bytes, told))
     unpacked = _unpacked(work)
-    phases = {"generation": (_cache(shape, work), _drawing(shape, work), *unpacked)}
-    return Estimate(
-        tuple(always),
-        {
-            **(phases if work.draws_here else {}),
-            "update": (*_activations(shape, work), _logits(shape, work), *unpacked),
-            "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
-        },
-        work.eight_bit,
-    )
+    phases = {
+        "generation": (_cache(shape, work), _drawing(shape, work), *unpacked),
+        "update": (*_activations(shape, work), _logits(shape, work), *unpacked),
+        "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
+    }
+    if not work.draws_here:
+        del phases["generation"]
+    return Estimate(tuple(always), phases, work.eight_bit)
 
 
 def token_bytes(shape: Shape, number_bytes: int) -> int:

@@ -23,7 +23,7 @@ FEEDBACK_TOKENS = 1000
 """Ids that feedback on one attempt adds to the next prompt at most: 2,000 characters are shown."""
 
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """For which vLLM makes room; adapters take that of the next one."""
 
 

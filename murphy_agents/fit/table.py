@@ -15,7 +15,6 @@ from murphy_agents.dry_run import model as models
 from murphy_agents.dry_run.card import Card
 from murphy_agents.dry_run.checks import Prompts
 from murphy_agents.dry_run.counts import per_problem
-from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.dry_run.sizes import Demand, gib
 from murphy_agents.fit.config import FitConfig
 from murphy_agents.fit.shapes import config_of
@@ -80,9 +79,10 @@ def fits(config: FitConfig) -> Iterator[Fit]:
             cannot be trained so.
     """
     for name in config.models:
-        shape = config_of(name)
+        described = config_of(name)
+        memory.Shape.of(described)
         for way in WAYS:
-            policy = _policy(config, shape, way)
+            policy = _policy(config, described, way)
             for engine in ("transformers", "vllm"):
                 yield Fit(name, way.name, engine, _needed(config, policy, way, engine))
 
@@ -105,11 +105,11 @@ def table_of(config: FitConfig, found: Sequence[Fit]) -> Table:
     return Table([*header, *(f"{size} GB" for size in config.cards)], rows, num_names=3)
 
 
-def _policy(config: FitConfig, shape: Any, way: Way) -> Policy:
+def _policy(config: FitConfig, described: Any, way: Way) -> Policy:
     """A model without weights, as a run would have it."""
     told = config.train(way, "transformers")
     with torch.device("meta"):
-        bare = models.of_config(shape, getattr(torch, told.dtype))
+        bare = models.of_config(described, getattr(torch, told.dtype))
         policy = Policy.wrap(bare, None, **wiring.policy_settings(told))
     if way.four_bits:
         packed.pack(policy.model)
@@ -123,7 +123,4 @@ def _needed(config: FitConfig, policy: Policy, way: Way, engine: str) -> Demand:
     if engine == "vllm":
         row_tokens = sizes.row_tokens(told, prompts, problem)
         told = config.train(way, engine, row_tokens)
-    try:
-        return sizes.demand(told, policy, prompts, problem)
-    except NotCheckedError as reason:
-        raise ValueError(str(reason)) from reason
+    return sizes.demand(told, policy, prompts, problem)
