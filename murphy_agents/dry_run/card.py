@@ -64,7 +64,11 @@ def of_run(config: TrainConfig, device: torch.device | None) -> Card:
             "no device here to compare the estimate with; card_gb says its memory"
         )
     if device.type == "cuda":
-        left, whole = torch.cuda.mem_get_info(device)
+        try:
+            left, whole = torch.cuda.mem_get_info(device)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise NotCheckedError(f"{device} does not tell its memory: {reason}") from error
         return Card(str(device), whole, left, FRAGMENTED_SHARE * whole)
     told = Path("/proc/meminfo")
     if device.type == "cpu" and told.exists():
