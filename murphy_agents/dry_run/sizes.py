@@ -15,6 +15,7 @@ from murphy_agents.dry_run.colocated import Need
 from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.engines.transformers import MAX_BATCH_ROWS
+from murphy_agents.generation import vllm_dtype_of
 from murphy_agents.policy import Policy
 from murphy_agents.update.attention import Way, default_way
 from murphy_agents.update.head import max_logits
@@ -108,7 +109,7 @@ def _need(
     config: TrainConfig, policy: Policy, shape: memory.Shape, context: int, row_tokens: int
 ) -> Need:
     """What vLLM holds: the model without packing, in its own type, and room for adapters."""
-    number_bytes = getattr(torch, config.vllm_dtype or config.dtype).itemsize
+    number_bytes = getattr(torch, vllm_dtype_of(config)).itemsize
     adapters = policy.trainable_parameters() if policy.has_adapters else []
     left_out = {id(parameter) for parameter in adapters}
     own = [p for p in policy.model.parameters() if id(p) not in left_out]

@@ -198,3 +198,10 @@ def test_adapters_have_room_of_the_next_rank_in_vllm():
 def test_most_rows_are_those_of_vllms_batches():
     assert (colocated.most_rows(24e9), colocated.most_rows(80e9)) == (256, 1024)
     assert memory.token_bytes(SHAPE, 2) * 16 == BLOCK
+
+
+def test_a_type_that_vllm_has_not_is_refused():
+    policy = policy_on_meta(dtype=torch.float64)
+    with pytest.raises(ValueError, match="set vllm_dtype"):
+        demand(policy, dtype="float64")
+    assert demand(policy, dtype="float64", vllm_dtype="float32").vllm.number_bytes == 4
