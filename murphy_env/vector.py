@@ -230,7 +230,7 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             except InfrastructureError as fault:
                 faults[i] = fault
         if faults:
-            raise self._without_verdict(faults)
+            raise self._without_verdict(faults) from next(iter(faults.values()))
         return moves
 
     def _without_verdict(self, faults: Mapping[int, InfrastructureError]) -> InfrastructureError:

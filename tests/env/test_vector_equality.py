@@ -1,4 +1,4 @@
-"""The vector environment gives what Gymnasium's own give for the same environments, step by step."""
+"""The vector environment gives what Gymnasium's own give for equal seeds and actions."""
 
 import gymnasium as gym
 import numpy as np
@@ -7,8 +7,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from murphy_env import CodeFeedbackEnv, CodeFeedbackVectorEnv, Task, UnitTest
+from murphy_env import CodeFeedbackEnv, CodeFeedbackVectorEnv, MessagesWrapper, Task, UnitTest
 
+ID = "murphy_env:murphy/CodeFeedback-v0"
 NUM_ENVS = 3
 HIDDEN = UnitTest("assert f(9) == 9", visible=False)
 TASKS = [
@@ -180,7 +181,7 @@ def test_equals_gymnasiums_parallel_one(context, mode, level):
 
 def test_gymnasiums_serial_one_made_by_name_shares_a_sandbox(level):
     envs = gym.make_vec(
-        "murphy_env:murphy/CodeFeedback-v0",
+        ID,
         num_envs=2,
         vectorization_mode="sync",
         vector_kwargs={"autoreset_mode": "SameStep"},
@@ -197,20 +198,21 @@ def test_gymnasiums_serial_one_made_by_name_shares_a_sandbox(level):
     envs.close()
 
 
-@pytest.mark.slow
-def test_gymnasiums_parallel_one_made_by_name(level):
-    envs = gym.make_vec(
-        "murphy_env:murphy/CodeFeedback-v0",
-        num_envs=2,
-        vectorization_mode="async",
-        vector_kwargs={"shared_memory": False, "context": "spawn"},
-        sandbox={"workers": 1, "level": level},
-    )
-    observations, infos = envs.reset(seed=0)
-    assert all("def" in observation for observation in observations)
-    assert envs.step(("", ""))[1].tolist() == [0.0, 0.0]
-    assert infos["_task_id"].tolist() == [True, True]
+def hinted(env):
+    def hint(messages):
+        *rest, last = messages
+        return [*rest, {**last, "content": f"{last['content']}\nMind the empty list."}]
+
+    return MessagesWrapper(env, hint)
+
+
+def test_wrappers_of_single_environments_go_into_gymnasiums_own(level):
+    kwargs = {"num_envs": 2, "wrappers": [hinted], "sandbox": {"workers": 1, "level": level}}
+    envs = gym.make_vec(ID, vectorization_mode="sync", **kwargs)
+    assert all(text.endswith("Mind the empty list.") for text in envs.reset(seed=0)[0])
     envs.close()
+    with pytest.raises(gym.error.Error, match="vector_entry_point"):
+        gym.make_vec(ID, **kwargs)
 
 
 def test_gymnasiums_parallel_one_names_what_it_needs():
