@@ -219,3 +219,13 @@ def test_gymnasiums_parallel_one_names_what_it_needs():
     make = lambda: CodeFeedbackEnv(TASKS)  # noqa: E731
     with pytest.raises(ValueError, match="shared_memory=False"):
         AsyncVectorEnv([make, make])
+
+
+def test_gymnasiums_serial_one_takes_half_of_a_step_that_fails(sandbox):
+    """What `CodeFeedbackVectorEnv` does not."""
+    theirs = SyncVectorEnv([lambda: CodeFeedbackEnv(TASKS, sandbox=sandbox)] * 2)
+    theirs.reset(seed=0)
+    with pytest.raises(TypeError, match="completion is 3"):
+        theirs.step(("", 3))
+    assert [len(env.episode.attempts) for env in theirs.envs] == [1, 0]
+    theirs.close()

@@ -1,5 +1,6 @@
 """Many environments on one sandbox: programs run beside each other, and faults cost no episode."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -34,7 +35,7 @@ def sleeping(seconds):
 @pytest.fixture
 def room():
     """A sandbox of this test alone, whose workers may be killed."""
-    with Sandbox(workers=1, level="L1") as room:
+    with Sandbox(workers=1) as room:
         yield room
 
 
@@ -61,7 +62,7 @@ def children():
 
 
 def test_programs_run_beside_each_other():
-    with Sandbox(workers=3, level="L1") as room:
+    with Sandbox(workers=3) as room:
         envs = CodeFeedbackVectorEnv(3, "Disabled", tasks=TASKS, sandbox=room)
         envs.reset(options=NAMED)
         assert envs.step([sleeping(1.5)] * 3)[1].tolist() == [1, 1, 1]
@@ -72,7 +73,7 @@ def test_programs_run_beside_each_other():
 
 def test_one_pool_serves_all():
     before, threads = children(), threading.active_count()
-    with Sandbox(workers=2, level="L1") as room:
+    with Sandbox(workers=2) as room:
         envs = CodeFeedbackVectorEnv(16, tasks=TASKS, sandbox=room)
         envs.reset(seed=0)
         assert envs.step([f"{RIGHT} {i}" for i in range(16)])[1].tolist() == [1] * 16
@@ -83,7 +84,7 @@ def test_one_pool_serves_all():
 
 
 def test_equal_settings_share_a_pool_with_all_environments_of_this_process():
-    settings = {"tasks": TASKS, "sandbox": {"workers": 1, "level": "L1"}}
+    settings = {"tasks": TASKS, "sandbox": {"workers": 1}}
     many, one = CodeFeedbackVectorEnv(4, **settings), CodeFeedbackEnv(**settings)
     assert set(many.get_attr("_sandbox")) == {one._sandbox}
     many.close()
@@ -105,7 +106,8 @@ def broken(room, step):
     def kill_all():
         while not stop.is_set():
             for worker in list(room._pool._alive):
-                os.kill(worker._process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker._process.pid, signal.SIGKILL)  # a jail is two processes
             time.sleep(0.005)
 
     killer = threading.Thread(target=kill_all)
