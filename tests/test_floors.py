@@ -18,6 +18,7 @@ FLOORS = [
     ["murphy_env.sources"],
     ["murphy_env.spaces", "murphy_env.hidden", "murphy_env.rendering"],
     ["murphy_env.env"],
+    ["murphy_env.per_env"],
     ["murphy_env.vector", "murphy_env.wrappers"],
     ["murphy_env"],
     ["murphy_agents.tree"],
@@ -68,7 +69,7 @@ FLOORS = [
     ["murphy_agents.compare", "murphy_agents.standings", "murphy_agents.fit"],
     ["murphy_agents.cli", "murphy_agents"],
 ]
-TORCH_FREE_FLOORS = 25
+TORCH_FREE_FLOORS = 26
 HEAVY = {"torch", "transformers", "accelerate", "peft", "vllm", "trl", "scipy", "matplotlib"}
 
 
