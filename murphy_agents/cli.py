@@ -161,7 +161,7 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     """
     from transformers import HfArgumentParser
 
-    from murphy_agents.settings import check_names
+    from murphy_agents.settings import by_field, check_names, short_names
 
     arguments = [part for a in arguments for part in (a.split("=", 1) if _is_config(a) else [a])]
     values: dict[str, Any] = {}
@@ -186,8 +186,9 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")
-    from_flags = {name: getattr(given, name) for name in flags}
-    return settings(**(values | from_flags))
+    fields = [short_names(settings).get(flag, flag) for flag in flags]
+    from_flags = {name: getattr(given, name) for name in fields}
+    return settings(**(by_field(settings, values) | from_flags))
 
 
 def _is_config(argument: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from murphy_agents.run.trackers import names_of
-from murphy_agents.settings import check_names, check_types
+from murphy_agents.settings import by_field, check_names, check_types
 from murphy_agents.settings import described as _field
 from murphy_agents.strategies import algorithm_of
 from murphy_agents.variants import VARIANTS
@@ -185,10 +185,25 @@ class TrainConfig:
     )
 
     # Model
-    use_peft: bool = _field(False, "train LoRA adapters; the reference is then the bare model")
+    use_peft: bool = _field(
+        False,
+        "train LoRA adapters, without dropout, since log-probs must repeat; the reference is then "
+        "the bare model",
+        short="lora",
+    )
     lora_r: int = _field(16, "rank of the adapters")
-    lora_alpha: int = _field(32, "scale of the adapters")
-    lora_target_modules: str = _field("all-linear", "layers that get adapters, names with commas")
+    lora_alpha: int = _field(
+        32, "scale of the adapters: they are multiplied by lora_alpha / lora_r"
+    )
+    use_rslora: bool = _field(False, "divide lora_alpha by the root of the rank instead")
+    lora_target_modules: str = _field(
+        "auto",
+        "layers that get adapters: names with commas; 'all-linear', all but the output layer; or "
+        "the projections of attention and feed-forward part where these are known, else the same",
+    )
+    load_in_4bit: bool = _field(
+        False, "hold the linear layers of the model under the adapters in 4 bits (QLoRA)"
+    )
     dtype: Literal["float32", "bfloat16", "float64"] = _field("float32", "of the weights")
     bf16: bool = _field(False, "multiply matrices of float32 weights in bfloat16 in the update")
     gradient_checkpointing: bool = _field(False, "recompute activations, for less memory")
@@ -228,7 +243,7 @@ class TrainConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From the keys of a YAML file; an unknown key is an error that names the nearest one."""
         check_names(cls, values, "murphy train")
-        return cls(**values)
+        return cls(**by_field(cls, values))
 
 
 def steps_of(config: TrainConfig, num_tasks: int) -> int:
@@ -369,6 +384,7 @@ _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_
 _OF_VLLM = ("vllm_max_model_length", "vllm_dtype", "sync_tolerance")
 _OF_SERVER = ("vllm_server_base_url", "vllm_sync_folder")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
+_OF_LORA = ("lora_r", "lora_alpha", "use_rslora", "lora_target_modules")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
     ("num_generations", lambda config: config.fanout is None, "without fanout"),
@@ -399,7 +415,12 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("card_gb", _is_dry_for_a_gpu, "by a dry_run whose device is auto or cuda"),
     ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
-    ("lora_r", lambda config: config.use_peft, "with use_peft"),
-    ("lora_alpha", lambda config: config.use_peft, "with use_peft"),
-    ("lora_target_modules", lambda config: config.use_peft, "with use_peft"),
+    *((name, lambda config: config.use_peft, "with use_peft") for name in _OF_LORA),
+    (
+        "load_in_4bit",
+        lambda config: config.dtype == "float32",
+        "with dtype 'float32', in which all but the linear layers is held (bf16 makes updates "
+        "faster)",
+    ),
+    ("load_in_4bit", _engine_is("transformers"), "by engine 'transformers'"),
 ]

@@ -44,6 +44,7 @@ def train(
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
     algorithm = algorithm or algorithm_of(config)
     wiring.check_installed(config)
+    wiring.refuse_nothing_to_train(config)
     run_folder.refuse_used(config, algorithm)
     if run_folder.finished(config):
         return finished_result(Path(config.output_dir))

@@ -38,9 +38,10 @@ FLOORS = [
     ["murphy_agents.room"],
     ["murphy_agents.evaluation.reflexion"],
     # From here on torch may be imported.
-    ["murphy_agents.evaluation_mode"],
+    ["murphy_agents.evaluation_mode", "murphy_agents.bitsandbytes_there"],
+    ["murphy_agents.quantised"],
     ["murphy_agents.update"],
-    ["murphy_agents.optimizer", "murphy_agents.reference"],
+    ["murphy_agents.optimizer", "murphy_agents.reference", "murphy_agents.adapters"],
     ["murphy_agents.policy"],
     [
         "murphy_agents.engines.drawing",

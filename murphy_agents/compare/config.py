@@ -17,7 +17,8 @@ def _passed(name: str, default: Any = dataclasses.MISSING) -> Any:
     """A field that every run is told, described as in `murphy train`, whose default it has."""
     there = TrainConfig.__dataclass_fields__[name]
     chosen = there.default if default is dataclasses.MISSING else default
-    return described(chosen, there.metadata["help"])
+    (short,) = there.metadata.get("aliases", [None])
+    return described(chosen, there.metadata["help"], short and short.removeprefix("--"))
 
 
 @dataclass

@@ -36,6 +36,7 @@ class Prompts:
 def settings(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:
     """Settings are checked when they are read; here, whether what they name is installed."""
     wiring.check_installed(config)
+    wiring.refuse_nothing_to_train(config)
     turns = "turn" if algorithm.num_turns == 1 else "turns"
     pruned = "" if config.prune == "keep_all" else f", {config.prune} keeps {config.prune_budget}"
     return True, f"{config.algorithm}, {algorithm.num_turns} {turns}{pruned}"

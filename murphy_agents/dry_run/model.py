@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from murphy_agents import wiring
+from murphy_agents import quantised, wiring
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.lease import EnvPool
@@ -68,10 +68,14 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
         policy = Policy.wrap(model.to(dtype), tokenizer, **settings)
     else:
         try:
-            policy = _on_meta(_folder_of(config.model, kind, variant), dtype, settings)
+            folder = _folder_of(config.model, kind, variant)
+            if config.load_in_4bit:
+                quantised.refuse_stored(folder)
+            policy = _on_meta(folder, dtype, settings)
         except OSError as error:
             raise OSError(f"{config.model}: {error}") from error
-    return policy, _described(policy) + _laid_out(policy, config.layout)
+    held = "; linear layers in 4 bits" if config.load_in_4bit else ""
+    return policy, _described(policy) + held + _laid_out(policy, config.layout)
 
 
 def _folder_of(name: str, kind: str, variant: str) -> str:

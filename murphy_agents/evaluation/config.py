@@ -79,6 +79,9 @@ class EvalConfig:
     )  # fmt: skip
     batch: int = described(64, "tasks in flight; finished ones are written down batch by batch")
     dtype: Literal["float32", "bfloat16", "float64"] = described("float32", "of the weights")
+    load_in_4bit: bool | None = described(
+        None, "hold linear layers in 4 bits; as the adapters were trained, if not given"
+    )
     device: str = described("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
 
     def __post_init__(self) -> None:
@@ -101,6 +104,11 @@ class EvalConfig:
         if self.resume and self.overwrite_output_dir:
             raise ValueError(
                 "resume and overwrite_output_dir are both set; one keeps what the other deletes"
+            )
+        if self.load_in_4bit and self.dtype != "float32":
+            raise ValueError(
+                f"load_in_4bit is set and dtype is {self.dtype!r}, but what is not in 4 bits is "
+                "held in float32; drop dtype, or set load_in_4bit to false"
             )
 
     def for_loading(self) -> TrainConfig:
@@ -132,6 +140,7 @@ class EvalConfig:
             seed=self.seed,
             schedule=self.schedule,
             dtype="float32" if self.dtype == "bfloat16" else self.dtype,
+            load_in_4bit=bool(self.load_in_4bit),
             device="cpu" if with_vllm else self.device,
             beta=0.0,
             disable_dropout=True,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from murphy_agents import wiring
+from murphy_agents import quantised, wiring
 from murphy_agents.codec import CharCodec
 from murphy_agents.config import TrainConfig
 from murphy_agents.engines.protocol import SamplingParams
@@ -46,7 +46,8 @@ def run(config: EvalConfig, console: Console | None = None, with_table: bool = T
         InfrastructureError: not one program of a batch got a verdict; `resume` goes on from there.
     """
     console = console or Console()
-    config = dataclasses.replace(config)  # checks once more what may have been changed since
+    # Checks once more what may have been changed since.
+    config = dataclasses.replace(config, load_in_4bit=_is_in_4bit(config))
     found = eval_record.finished(config)
     if found is None:
         eval_record.refuse_used(config)
@@ -142,5 +143,13 @@ def _script_of(config: EvalConfig) -> str | None:
 def _load(config: EvalConfig, envs: EnvPool) -> Policy:
     """The model, with its weights in the type that is asked for."""
     policy = wiring.load_policy(config.for_loading(), envs)
-    policy.model.to(getattr(torch, config.dtype))
+    if not config.load_in_4bit:
+        policy.model.to(getattr(torch, config.dtype))
     return policy
+
+
+def _is_in_4bit(config: EvalConfig) -> bool | None:
+    """As is asked for; else adapters are evaluated on such a base as they were trained on."""
+    if config.load_in_4bit is None and quantised.is_marked(config.model):
+        return True
+    return config.load_in_4bit

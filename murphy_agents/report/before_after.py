@@ -85,6 +85,7 @@ def eval_settings(
         sandbox_level=config.sandbox_level,
         sandbox_workers=config.sandbox_workers,
         dtype=config.dtype,
+        load_in_4bit=config.load_in_4bit or None,
         device=config.device,
     )
 

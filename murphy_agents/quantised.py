@@ -1,0 +1,170 @@
+"""The model under adapters with its linear layers in 4 bits (QLoRA, arXiv 2305.14314).
+
+bitsandbytes holds the weights of every linear layer but the output layer as NF4, 64 to a scale, and
+the scales in 8 bits, 256 to one of their own; products are made in bfloat16. All the rest, norms
+and embeddings and output layer, is float32, as peft's `prepare_model_for_kbit_training` makes it.
+Two more things that it does are not needed: the base is frozen when adapters are put on, and
+checkpoints that are not re-entrant need no gradient of the inputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from murphy_agents import bitsandbytes_there
+
+Model = Any
+"""A transformers causal language model, or a peft model around one: no common typed base."""
+
+MARK = "base_in_4bit.json"
+"""File beside saved adapters which says that they were trained on such a base, and how it was."""
+_SETTINGS = {
+    "load_in_4bit": True,
+    "bnb_4bit_quant_type": "nf4",
+    "bnb_4bit_use_double_quant": True,
+    "bnb_4bit_compute_dtype": "bfloat16",
+}
+_BLOCK, _SCALES = 64, 256
+"""Weights to a scale, scales to a scale of theirs."""
+_TABLES = 4 * (16 + 256 + 1)
+"""Bytes beside them, a layer: what the codes of weights and of scales stand for, and an offset."""
+
+
+def check_installed() -> None:
+    """Raise ValueError where bitsandbytes is not there, with the command that installs it."""
+    bitsandbytes_there.refuse_without("load_in_4bit is set", "drop load_in_4bit")
+
+
+def loading(name: str | Path, device: torch.device) -> dict[str, Any]:
+    """Arguments of `from_pretrained` with which a model is quantised as it is read.
+
+    Args:
+        name: folder or hub name of the model, or folder of adapters upon one.
+        device: where it goes, and where this is tried.
+
+    Raises:
+        ValueError: bitsandbytes is missing or does not work there, or the model is stored quantised
+            already.
+    """
+    from transformers import BitsAndBytesConfig
+
+    check_installed()
+    refuse_stored(name)
+    _try(device)
+    make: Any = BitsAndBytesConfig  # untyped there
+    return {"quantization_config": make(**_SETTINGS), "device_map": {"": device}}
+
+
+def refuse_stored(name: str | Path) -> None:
+    """Raise ValueError for a model, or adapters upon one, whose weights are stored quantised."""
+    base = base_of(name)
+    if (method := stored_as(base)) is not None:
+        raise ValueError(
+            f"load_in_4bit is set, and {base!r} is stored quantised already ({method}); name the "
+            "model in full precision that it was made of"
+        )
+
+
+def stored_as(name: str | Path) -> str | None:
+    """How the weights of a model are stored quantised; None: they are not."""
+    from transformers import AutoConfig
+
+    stored = getattr(AutoConfig.from_pretrained(name), "quantization_config", None)
+    if stored is None:
+        return None
+    told = stored if isinstance(stored, Mapping) else stored.to_dict()
+    return str(told.get("quant_method", "in a way of its own"))
+
+
+def base_of(name: str | Path) -> str:
+    """The model that a folder of adapters belongs to; any other name as it is."""
+    path = Path(name) / "adapter_config.json"
+    if not path.is_file():
+        return str(name)
+    return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def settle(model: Model) -> None:
+    """Keep quantised weights as they are laid out.
+
+    On processors with AVX512-BF16, bitsandbytes rewrites the weights of a layer at its first
+    forward in evaluation mode: scales lose bits, and from then on no gradient passes through. A
+    policy generates in evaluation mode and is trained after that.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def is_quantised(model: Model) -> bool:
+    """Whether any of its linear layers is held in 4 bits."""
+    return any(map(_holds_4bit, model.modules()))
+
+
+def refuse_without_layers(model: Model, name: str | Path) -> None:
+    """Raise ValueError for a model that was read in 4 bits and has nothing in them."""
+    if not is_quantised(model):
+        raise ValueError(
+            f"load_in_4bit is set, and {str(name)!r} ({type(model).__name__}) has no linear layer "
+            "that bitsandbytes quantises, so that nothing would be saved; drop it"
+        )
+
+
+def product_dtype(model: Model) -> torch.dtype | None:
+    """The type that products of quantised layers are made in; None where there are none."""
+    return next((m.compute_dtype for m in model.modules() if _holds_4bit(m)), None)
+
+
+def weight_bytes(model: Model) -> int:
+    """What the parameters of a model take once its frozen linear layers are in 4 bits.
+
+    For a model that is not quantised, on the `meta` device too.
+    """
+    head = model.get_output_embeddings()
+    small = {
+        id(module.weight): _packed_bytes(module.weight.numel())
+        for module in model.modules()
+        if type(module) is nn.Linear and module is not head and not module.weight.requires_grad
+    }
+    return sum(small.get(id(p), p.numel() * p.element_size()) for p in model.parameters())
+
+
+def mark(folder: Path) -> None:
+    """Say beside saved adapters that their base was in 4 bits."""
+    (folder / MARK).write_text(json.dumps(_SETTINGS, indent=2) + "\n", encoding="utf-8")
+
+
+def is_marked(folder: str | Path) -> bool:
+    """Whether a folder holds adapters that were trained on a base in 4 bits."""
+    return (Path(folder) / MARK).is_file()
+
+
+def _packed_bytes(count: int) -> int:
+    scales = -(-count // _BLOCK)
+    return -(-count // 2) + scales + 4 * -(-scales // _SCALES) + _TABLES
+
+
+def _holds_4bit(module: nn.Module) -> bool:
+    # By its name, as the library is imported only where it is used. Not `module.weight`, by which
+    # layers with adapters give that of the layer within.
+    return type(dict(module.named_parameters(recurse=False)).get("weight")).__name__ == "Params4bit"
+
+
+def _try(device: torch.device) -> None:
+    """Quantise a small layer and run it, which says more than a list of devices."""
+    from bitsandbytes.nn import Linear4bit
+
+    try:
+        layer = Linear4bit(64, 64, compute_dtype=torch.bfloat16, quant_type="nf4").to(device)
+        layer(torch.ones(1, 64, device=device))
+    except Exception as error:  # whatever its back ends raise
+        raise ValueError(
+            f"load_in_4bit is set, and bitsandbytes does not work on {str(device)!r} here "
+            f"({type(error).__name__}: {error}); train on another device, or drop load_in_4bit"
+        ) from error
