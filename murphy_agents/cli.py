@@ -28,6 +28,8 @@ murphy: language models learn to repair their own code
       finished evaluations side by side, tested against a baseline; Markdown, LaTeX, CSV, picture
   murphy fit [MODEL ...] [--cards GB ...] [--SETTING VALUE ...]
       what can be trained on one GPU, in which way and beside which engine: computed, not measured
+  murphy export RUN_OR_CHECKPOINT OUT [--merge] [--base MODEL] [--dtype TYPE]
+      a run's model as others load it: adapters alone, or merged into their base; with its card
   murphy doctor [--json]
       what isolates programs on this machine: the level, attacks run live, what would raise it
 """
@@ -128,6 +130,14 @@ def _fit(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _export(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.export import main
+
+    main(arguments)
+    return 0
+
+
 def _doctor(arguments: Sequence[str]) -> int:
     from murphy_env.sandbox.doctor import main
 
@@ -225,6 +235,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "compare": _compare,
     "table": _table,
     "fit": _fit,
+    "export": _export,
     "doctor": _doctor,
 }
 

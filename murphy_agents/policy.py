@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from murphy_agents import optimizer as optimizers
-from murphy_agents import quantised
+from murphy_agents import quantised, saved_adapters
 from murphy_agents.adapters import LoraSettings, add_adapters
 from murphy_agents.reference import frozen_copy, refuse_without_autocast
 from murphy_agents.update import requirements
@@ -83,7 +83,7 @@ class Policy:
         """
         from transformers import AutoTokenizer
 
-        has_adapters = (Path(name_or_path) / "adapter_config.json").exists()
+        has_adapters = saved_adapters.are_in(name_or_path)
         if lora is not None and has_adapters:
             raise ValueError(f"{name_or_path} holds adapters already; load it without lora=")
         if lora is None and not has_adapters:
@@ -191,7 +191,7 @@ class Policy:
         self.model.save_pretrained(folder, **options)
         self.tokenizer.save_pretrained(folder)
         if self.has_adapters and quantised.is_quantised(self.model):
-            quantised.mark(Path(folder))
+            saved_adapters.mark_4bit(Path(folder), quantised.SETTINGS)
 
 
 def make_optimizer(

@@ -9,7 +9,6 @@ checkpoints that are not re-entrant need no gradient of the inputs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from murphy_agents import bitsandbytes_there
+from murphy_agents import bitsandbytes_there, saved_adapters
 
 Model = Any
 """A transformers causal language model, or a peft model around one: no common typed base."""
 
-MARK = "base_in_4bit.json"
-"""File beside saved adapters which says that they were trained on such a base, and how it was."""
-_SETTINGS = {
+SETTINGS = {
     "load_in_4bit": True,
     "bnb_4bit_quant_type": "nf4",
     "bnb_4bit_use_double_quant": True,
     "bnb_4bit_compute_dtype": "bfloat16",
 }
+"""As transformers' `BitsAndBytesConfig` takes them."""
 _BLOCK, _SCALES = 64, 256
 """Weights to a scale, scales to a scale of theirs."""
 _TABLES = 4 * (16 + 256 + 1)
@@ -58,12 +56,12 @@ def loading(name: str | Path, device: torch.device) -> dict[str, Any]:
     refuse_stored(name)
     _try(device)
     make: Any = BitsAndBytesConfig  # untyped there
-    return {"quantization_config": make(**_SETTINGS), "device_map": {"": device}}
+    return {"quantization_config": make(**SETTINGS), "device_map": {"": device}}
 
 
 def refuse_stored(name: str | Path) -> None:
     """Raise ValueError for a model, or adapters upon one, whose weights are stored quantised."""
-    base = base_of(name)
+    base = saved_adapters.base_of(name)
     if (method := stored_as(base)) is not None:
         raise ValueError(
             f"load_in_4bit is set, and {base!r} is stored quantised already ({method}); name the "
@@ -80,14 +78,6 @@ def stored_as(name: str | Path) -> str | None:
         return None
     told = stored if isinstance(stored, Mapping) else stored.to_dict()
     return str(told.get("quant_method", "in a way of its own"))
-
-
-def base_of(name: str | Path) -> str:
-    """The model that a folder of adapters belongs to; any other name as it is."""
-    path = Path(name) / "adapter_config.json"
-    if not path.is_file():
-        return str(name)
-    return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
 
 
 def settle(model: Model) -> None:
@@ -133,16 +123,6 @@ def weight_bytes(model: Model) -> int:
         if type(module) is nn.Linear and module is not head and not module.weight.requires_grad
     }
     return sum(small.get(id(p), p.numel() * p.element_size()) for p in model.parameters())
-
-
-def mark(folder: Path) -> None:
-    """Say beside saved adapters that their base was in 4 bits."""
-    (folder / MARK).write_text(json.dumps(_SETTINGS, indent=2) + "\n", encoding="utf-8")
-
-
-def is_marked(folder: str | Path) -> bool:
-    """Whether a folder holds adapters that were trained on a base in 4 bits."""
-    return (Path(folder) / MARK).is_file()
 
 
 def _packed_bytes(count: int) -> int:

@@ -42,6 +42,8 @@ def train(
     config = dataclasses.replace(config)  # checks once more what may have been changed since
     if config.dry_run:
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
+    in_place = {"tasks": tasks, "algorithm": algorithm, "make_env": make_env}
+    given = [name for name, value in in_place.items() if value is not None]
     algorithm = algorithm or algorithm_of(config)
     wiring.check_installed(config)
     wiring.refuse_nothing_to_train(config)
@@ -57,7 +59,8 @@ def train(
         with closing(sampler.engine):
             sync = generation.make_sync(config, sampler, learner.policy)
             num_long = room.check_room(sampler)
-            with run_folder.claimed(config, algorithm, envs.task_ids) as run, RunLog(run) as log:
+            claimed = run_folder.claimed(config, algorithm, envs.task_ids, given)
+            with claimed as run, RunLog(run) as log:
                 log.say_long(num_long, len(envs.task_ids))
                 learner.load(run.start)
                 steps = enumerate(wiring.batches(config, envs.task_ids), 1)

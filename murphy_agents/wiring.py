@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from murphy_agents import generation, optimizer, quantised
+from murphy_agents import generation, optimizer, quantised, saved_adapters
 from murphy_agents.adapters import LoraSettings
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
@@ -38,8 +38,7 @@ def check_installed(config: TrainConfig) -> None:
 
 def refuse_nothing_to_train(config: TrainConfig) -> None:
     """Raise ValueError for a base in 4 bits that gets no adapters, and brings none."""
-    adapters = Path(config.model) / "adapter_config.json"
-    if config.load_in_4bit and not config.use_peft and not adapters.is_file():
+    if config.load_in_4bit and not (config.use_peft or saved_adapters.are_in(config.model)):
         raise ValueError(
             "load_in_4bit is set without use_peft: what is in 4 bits cannot be trained; add "
             "use_peft (--lora), or name a folder of adapters to go on with as the model"

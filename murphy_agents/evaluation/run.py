@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from murphy_agents import quantised, wiring
+from murphy_agents import saved_adapters, wiring
 from murphy_agents.codec import CharCodec
 from murphy_agents.config import TrainConfig
 from murphy_agents.engines.protocol import SamplingParams
@@ -150,6 +150,6 @@ def _load(config: EvalConfig, envs: EnvPool) -> Policy:
 
 def _is_in_4bit(config: EvalConfig) -> bool | None:
     """As is asked for; else adapters are evaluated on such a base as they were trained on."""
-    if config.load_in_4bit is None and quantised.is_marked(config.model):
+    if config.load_in_4bit is None and saved_adapters.were_on_4bit(config.model):
         return True
     return config.load_in_4bit

@@ -108,6 +108,17 @@ def are_whole(config: TrainConfig) -> bool:
     return all((folder / name / SUMMARY_FILE).exists() for name in ("base", "trained"))
 
 
+def of_run(run: Path) -> BeforeAfter | None:
+    """The evaluations of the run in that folder, if both were made and are its own."""
+    folder = run / _FOLDER
+    mark = folder / _RUN
+    if not mark.exists() or mark.read_text(encoding="utf-8") != _digest(run):
+        return None
+    if not all((folder / name / SUMMARY_FILE).exists() for name in ("base", "trained")):
+        return None
+    return BeforeAfter(Evaluation.load(folder / "base"), Evaluation.load(folder / "trained"))
+
+
 def evaluate_both(config: TrainConfig, console: Console) -> BeforeAfter:
     """Evaluate both models of a finished run, as far as that is not done.
 

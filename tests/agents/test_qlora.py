@@ -11,7 +11,7 @@ import pytest
 import torch
 from models import random_samples, random_tree, tokenizer
 
-from murphy_agents import TrainConfig, quantised, train, wiring
+from murphy_agents import TrainConfig, quantised, saved_adapters, train, wiring
 from murphy_agents.adapters import LoraSettings
 from murphy_agents.algorithms import murphy_mars
 from murphy_agents.codec import ChatCodec
@@ -286,12 +286,12 @@ def test_samples_go_along_a_trie(folder):
 def test_adapters_come_back_on_such_a_base_and_say_that_it_was_one(folder, tmp_path):
     policy = moved(load(folder))
     policy.save(tmp_path / "adapters")
-    assert quantised.is_marked(tmp_path / "adapters")
+    assert saved_adapters.were_on_4bit(tmp_path / "adapters")
     again = Policy.load(tmp_path / "adapters", load_in_4bit=True)
     assert torch.equal(logps(again.model), logps(policy.model))
     assert len(again.trainable_parameters()) == len(policy.trainable_parameters())
     Policy.load(tmp_path / "adapters").save(tmp_path / "plain")
-    assert not quantised.is_marked(tmp_path / "plain")
+    assert not saved_adapters.were_on_4bit(tmp_path / "plain")
 
 
 @needs_bitsandbytes
