@@ -18,11 +18,14 @@ _TOLD_ELSEWHERE = {
 }  # fmt: skip
 """Settings that the card names in words, or that say where a run was done and how it was kept."""
 _FIGURES = {
+    "reward/turn_": "reward, attempt ",
+    "solved/turn_": "share solved, attempt ",
     "reward/best": "best reward of a problem",
     "repair_rate": "share of refinements that are solved",
     "repeat_rate": "share of refinements that are the same program",
     "kl": "KL to the reference, nats a token",
 }
+"""Metrics that are shown, by the beginnings of their names, in this order."""
 
 
 def parts(told: Told) -> Iterator[str]:
@@ -53,9 +56,15 @@ def figures(history: Sequence[Mapping[str, float]]) -> str:
     )
     width = max(1, len(history) // 10)
     ends = {_counted("first", width): history[:width], _counted("last", width): history[-width:]}
-    shown = sorted(name for name in {n for m in history for n in m} if _is_shown(name))
+    there = sorted({name for metrics in history for name in metrics})
+    named = {
+        name: said + name.removeprefix(start)
+        for start, said in _FIGURES.items()
+        for name in there
+        if name.startswith(start)
+    }
     rows = [["means, on what was drawn in training", *ends], ["---"] * (1 + len(ends))]
-    rows += [[_FIGURES.get(n, n), *(_mean(n, part) for part in ends.values())] for n in shown]
+    rows += [[said, *(_mean(name, m) for m in ends.values())] for name, said in named.items()]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
         f"{_counted('', len(history))}: {problems:,.0f} problems, {generations:,.0f} generations, "
@@ -92,10 +101,6 @@ def _shown(name: str, value: object, told: Told) -> str:
     if name == "eval_tasks":
         return "a file" if told.is_local(name) else names.source_shown(str(value))
     return names.without_paths(json.dumps(value))
-
-
-def _is_shown(name: str) -> bool:
-    return name in _FIGURES or name.startswith(("reward/turn_", "solved/turn_"))
 
 
 def _counted(which: str, count: int) -> str:

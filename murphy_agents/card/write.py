@@ -111,7 +111,7 @@ def _start(told: Told | None, base: str | None) -> str:
     if base:
         return base
     is_made = told is not None and names.is_made(told.model)
-    return f"murphy's own model {told.model}" if told and is_made else "a model of a local folder"
+    return f"murphy's own model `{told.model}`" if told and is_made else "a model of a local folder"
 
 
 def _intro(told: Told | None, form: Form, base: str | None) -> Iterator[str]:
@@ -144,7 +144,8 @@ def _use(form: Form) -> str:
         f"```python\n{imported}\n\n"
         f'model = {kind}.from_pretrained("NAME")\n'
         'tokenizer = AutoTokenizer.from_pretrained("NAME")\n```\n\n'
-        "To let it try and repair the tasks of a source, and count what it solves:\n\n"
+        "`NAME` is the folder of this file. To let the model try and repair the tasks of a source, "
+        "and count what it solves:\n\n"
         "```bash\nmurphy eval --model NAME --tasks mbpp:test --iterations 3\n```"
     )
 
