@@ -34,6 +34,16 @@ def check_request(request: Request, context_length: int, in_flight: Container[Ha
         )
 
 
+def check_ids(request: Request, vocab_size: int) -> None:
+    """Raise ValueError for a prompt with ids that the model does not know."""
+    least, most = min(request.prompt_ids), max(request.prompt_ids)
+    if not 0 <= least <= most < vocab_size:
+        raise ValueError(
+            f"request {request.tag!r} has ids from {least} to {most}, the model knows 0 to "
+            f"{vocab_size - 1}; use the model's own tokenizer"
+        )
+
+
 def refuse_in_flight(in_flight: Collection[Hashable]) -> None:
     """Raise ValueError if weights were to change under requests that are being answered."""
     if in_flight:

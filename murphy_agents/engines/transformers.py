@@ -24,7 +24,7 @@ import torch
 from murphy_agents.codec import Codec
 from murphy_agents.engines.decoding import DecodingBatch, Finished, Sample
 from murphy_agents.engines.ending import Ending
-from murphy_agents.engines.intake import check_request, refuse_in_flight
+from murphy_agents.engines.intake import check_ids, check_request, refuse_in_flight
 from murphy_agents.engines.protocol import (
     Completion,
     EngineStats,
@@ -88,13 +88,7 @@ class TransformersEngine:
     def submit(self, request: Request) -> None:
         """Queue a request; raises ValueError for one that cannot be served, see `Engine`."""
         check_request(request, self.context_length, self._tags)
-        vocab_size = self._model.config.vocab_size
-        if not 0 <= min(request.prompt_ids) <= max(request.prompt_ids) < vocab_size:
-            raise ValueError(
-                f"request {request.tag!r} has ids from {min(request.prompt_ids)} to "
-                f"{max(request.prompt_ids)}, the model knows 0 to {vocab_size - 1}; use the "
-                "model's own tokenizer"
-            )
+        check_ids(request, self._model.config.vocab_size)
         self._tags[request.tag] = len(request.seeds)
         self._waiting += [Sample(request, index) for index in range(len(request.seeds))]
 
