@@ -1,7 +1,5 @@
 """The cache that a real vLLM makes of a given size, beside what is computed for it."""
 
-import importlib.util
-
 import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -9,15 +7,6 @@ from murphy_agents.dry_run.colocated import Need
 from murphy_agents.dry_run.memory import GIB, Shape
 from murphy_agents.tiny import make_model, make_tokenizer, save_policy
 
-FOUND = importlib.util.find_spec("vllm")
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.filterwarnings("ignore"),
-    # This very folder is found as a package without origin.
-    pytest.mark.skipif(FOUND is None or FOUND.origin is None, reason="needs vLLM"),
-    # An engine takes ten seconds to start, and a minute where nothing is cached yet.
-    pytest.mark.timeout(300),
-]
 LONGEST = 200
 
 

@@ -1,4 +1,4 @@
-"""How an engine on vLLM begins, and how it ends: settings refused, half a sync, a crash, closing."""
+"""How an engine on vLLM begins and ends: settings refused, half a sync, a crash, closing."""
 
 import gc
 import random
