@@ -126,6 +126,9 @@ class TrainConfig:
     vllm_server_base_url: str | None = _field(
         None, "a server that runs already, 'http://host:8000'; without it one is started here"
     )
+    vllm_server_devices: str | None = _field(
+        None, "GPUs of the server that is started here, as in CUDA_VISIBLE_DEVICES: '1'"
+    )
     vllm_sync_folder: str | None = _field(
         None, "folder that this process and the server both see, for weights; one in output_dir"
     )
@@ -316,19 +319,28 @@ def _check_together(config: TrainConfig) -> None:
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
             f"weigh alike; choose loss_type {', '.join(others)}, or balance 'sum'"
         )
-    if config.stop is not None and not all(config.stop):
-        raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
     if config.importance_sampling.startswith("sequence") and config.top_p < 1:
         raise ValueError(
             f"importance_sampling is {config.importance_sampling!r} but top_p {config.top_p}: what "
             "the sampler leaves out of each token's choice multiplies up over a completion, to "
             f"about {config.top_p} to the power of its length; take a token_ mode, or top_p 1"
         )
+    _check_generation(config)
     _check_types_of_numbers(config)
     if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
         raise ValueError(
             f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
             "add: a repair's gain would count against the attempt it repairs; use 'pass_rate'"
+        )
+
+
+def _check_generation(config: TrainConfig) -> None:
+    if config.stop is not None and not all(config.stop):
+        raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
+    if config.vllm_server_base_url and config.vllm_server_devices:
+        raise ValueError(
+            f"vllm_server_devices is {config.vllm_server_devices!r}, but the server at "
+            f"{config.vllm_server_base_url} runs already, where it was started; drop one of them"
         )
 
 
@@ -382,7 +394,7 @@ def _is_dry_for_a_gpu(config: TrainConfig) -> bool:
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
 _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
 _OF_VLLM = ("vllm_max_model_length", "vllm_dtype", "sync_tolerance")
-_OF_SERVER = ("vllm_server_base_url", "vllm_sync_folder")
+_OF_SERVER = ("vllm_server_base_url", "vllm_server_devices", "vllm_sync_folder")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
 _OF_LORA = ("lora_r", "lora_alpha", "use_rslora", "lora_target_modules")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from murphy_agents.canary import NUM_TOKENS, Canary, tolerance_of
 from murphy_agents.codec import Codec
 from murphy_agents.config import TrainConfig
+from murphy_agents.engines.lasting import LastingEngine
 from murphy_agents.engines.protocol import Engine
 from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.engines.weights import weights_of
@@ -22,6 +24,8 @@ from murphy_agents.sampler import Sampler
 MakeEngine = Callable[[TrainConfig, Policy, Codec], Engine]
 NUM_CANARIES = 4
 """Prompts whose completions are compared after a sync."""
+SERVER_WITHIN_S = 600.0
+"""In which a server of one's own has to be healthy, at the beginning and when it has died."""
 MOST_CANARY_IDS = 256
 """Ids of each that are asked about, from its beginning."""
 
@@ -37,7 +41,7 @@ class Sync:
     version: int = 0
 
     def __post_init__(self) -> None:
-        if hasattr(self.engine, "restore"):
+        if isinstance(self.engine, LastingEngine):
             self.engine.restore = self.bring
 
     def __call__(self, version: int) -> dict[str, float]:
@@ -92,7 +96,30 @@ def make_engine(config: TrainConfig, policy: Policy, codec: Codec) -> Engine:
                 max_lora_rank=_lora_rank(policy),
             )
         case "vllm_server":
-            raise NotImplementedError
+            return LastingEngine(partial(_served, config, policy, codec))
+
+
+def _served(config: TrainConfig, policy: Policy, codec: Codec) -> Engine:
+    """An engine on a server that runs, or on one that is started for it and ends with it."""
+    from murphy_agents.engines.vllm_process import VllmServer
+    from murphy_agents.engines.vllm_server import VllmServerEngine
+
+    output_dir = Path(config.output_dir).absolute()
+    sync_folder = Path(config.vllm_sync_folder or output_dir / "sync").absolute()
+    if config.vllm_server_base_url is not None:
+        return VllmServerEngine(
+            config.vllm_server_base_url, codec, sync_folder, connect_within_s=SERVER_WITHIN_S
+        )
+    devices = config.vllm_server_devices
+    server = VllmServer.start(
+        folder_for_engine(config, policy),
+        dtype=vllm_dtype_of(config),
+        context_length=config.vllm_max_model_length,
+        max_lora_rank=_lora_rank(policy),
+        log=output_dir / "vllm_server.log",
+        environment={} if devices is None else {"CUDA_VISIBLE_DEVICES": devices},
+    )
+    return VllmServerEngine(server.url, codec, sync_folder, server=server)
 
 
 def the_model_itself(config: TrainConfig, policy: Policy, codec: Codec) -> TransformersEngine:

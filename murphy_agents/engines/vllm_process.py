@@ -24,6 +24,7 @@ import torch
 
 import murphy_agents
 from murphy_agents.engines import vllm_guard
+from murphy_agents.engines.protocol import EngineError
 from murphy_agents.engines.vllm_common import LOGPROBS_MODE
 from murphy_agents.engines.vllm_http import Client, UnreachableError
 
@@ -38,7 +39,7 @@ _ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _LOOK_S = 0.2
 
 
-class ServerStartError(RuntimeError):
+class ServerStartError(EngineError):
     """The server did not come up; the text has the end of its log."""
 
 
