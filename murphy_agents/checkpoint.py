@@ -16,7 +16,7 @@ from pathlib import Path
 
 from murphy_agents import files
 
-_STATE, CARD = "trainer_state.json", "README.md"
+STATE, CARD = "trainer_state.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write(folder: Path, fill: Callable[[Path], None], state: State) -> None:
         fill(unfinished)
         sizes = {name: size for name, size in files.sizes(unfinished).items() if name != CARD}
         told = dataclasses.replace(state, files=sizes)
-        (unfinished / _STATE).write_text(json.dumps(dataclasses.asdict(told), indent=2))
+        (unfinished / STATE).write_text(json.dumps(dataclasses.asdict(told), indent=2))
 
     files.fill_atomically(folder, whole)
 
@@ -58,9 +58,9 @@ def read_state(checkpoint: Path) -> State:
         ValueError: it is not whole; names what is missing.
     """
     try:
-        state = State(**json.loads((checkpoint / _STATE).read_text(encoding="utf-8")))
+        state = State(**json.loads((checkpoint / STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{checkpoint} has no {_STATE} that can be read ({error})") from error
+        raise ValueError(f"{checkpoint} has no {STATE} that can be read ({error})") from error
     found = files.sizes(checkpoint)
     for name, size in state.files.items():
         if found.get(name) != size and name != CARD:

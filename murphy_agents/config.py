@@ -430,9 +430,13 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     *((name, lambda config: config.use_peft, "with use_peft") for name in _OF_LORA),
     (
         "load_in_4bit",
-        lambda config: config.dtype == "float32",
-        "with dtype 'float32', in which all but the linear layers is held (bf16 makes updates "
-        "faster)",
+        lambda config: config.dtype != "float64",
+        "with dtype 'float32' or 'bfloat16', of all but the linear layers",
     ),
-    ("load_in_4bit", _engine_is("transformers"), "by engine 'transformers'"),
+    (
+        "load_in_4bit",
+        lambda config: config.engine == "transformers" or config.sync_tolerance is not None,
+        "by engine 'transformers', or with the sync_tolerance that vLLM needs, which samples from "
+        "the model in full precision",
+    ),
 ]

@@ -21,7 +21,7 @@ from murphy_agents.report import before_after
 from murphy_agents.report.table import for_card
 from murphy_agents.run.folder import FINAL
 
-_LEFT_BEHIND = {"trainer_state.json", "optimizer.pt", "scheduler.pt", "random.pt"}
+_LEFT_BEHIND = {checkpoint.STATE, "optimizer.pt", "scheduler.pt", "random.pt"}
 """What a run needs to go on."""
 _OF_ADAPTERS = {
     saved_adapters.CONFIG, saved_adapters.MARK, "adapter_model.safetensors", "adapter_model.bin",
@@ -33,9 +33,9 @@ class Source:
     """A model to export."""
 
     folder: Path
-    run: Path
-    """Of the run that made it; where that holds none, the card says less."""
-    step: int
+    run: Path | None = None
+    """Folder of the run that it is a checkpoint of; None: it was saved by itself."""
+    step: int = 0
 
     @property
     def has_adapters(self) -> bool:
@@ -100,7 +100,10 @@ def export(
         told.append(_fill(folder, found, merge, base, dtype or "float32"))
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    files.fill_atomically(out, fill)
+    try:
+        files.fill_atomically(out, fill)
+    finally:
+        shutil.rmtree(out.with_name(out.name + files.UNFINISHED), ignore_errors=True)
     console = console or Console()
     for line in (*told, f"written to {out}"):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -127,11 +130,9 @@ def find(source: Path) -> Source:
         raise FileNotFoundError(
             f"{str(source)!r} holds no model; give the folder of a finished run or of a checkpoint"
         )
-    # What is not a checkpoint was saved by itself, and says nothing of a run.
-    state = checkpoint.State()
-    if (source / "trainer_state.json").is_file():
-        state = checkpoint.read_state(source)
-    return Source(source, source.resolve().parent, state.step)
+    if not (source / checkpoint.STATE).is_file():
+        return Source(source)
+    return Source(source, source.resolve().parent, checkpoint.read_state(source).step)
 
 
 def _check(found: Source, merge: bool, base: str | None, dtype: merging.Dtype | None) -> None:
@@ -142,11 +143,16 @@ def _check(found: Source, merge: bool, base: str | None, dtype: merging.Dtype | 
         )
     if dtype is not None and not merge:
         raise ValueError(f"dtype is {dtype!r}, but weights are copied as they are without --merge")
+    named = saved_adapters.base_of(found.folder) if base is None else base
+    if merge and not Path(named).exists() and not is_hub_name(named):
+        raise FileNotFoundError(
+            f"the adapters' base is {named!r}, and there is no such folder here; give --base"
+        )
     if merge and base is None and saved_adapters.were_on_4bit(found.folder):
         raise ValueError(
             "the adapters were trained on a base in 4 bits, which is too coarse to take them in; "
             "give --base with it in full precision (the run named "
-            f"{saved_adapters.base_of(found.folder)!r}): the merged model is that one with the "
+            f"{named!r}): the merged model is that one with the "
             "adapters, and differs from the trained one by what rounding to 4 bits had changed"
         )
 
@@ -191,7 +197,9 @@ def _said(form: card.Form) -> str:
 
 def _evaluation(found: Source) -> list[str]:
     """That of the final model, which no other checkpoint may adorn itself with."""
-    both = before_after.of_run(found.run) if found.folder.name == FINAL else None
+    if found.run is None or found.folder.name != FINAL:
+        return []
+    both = before_after.of_run(found.run)
     return for_card(both) if both else []
 
 

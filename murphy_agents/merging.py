@@ -7,6 +7,7 @@ a lot where weights of a layer are used elsewhere too (an output layer that is t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,10 @@ def merge(adapters: Path, base: str, dtype: Dtype) -> Merged:
             "weights of a layer are used elsewhere too; export without --merge"
         )
     model.to(getattr(torch, dtype))
-    return Merged(model, _distance(_logprobs(model), before))
+    rounded = _distance(_logprobs(model), before)
+    if not math.isfinite(rounded):
+        raise ValueError(f"in {dtype} the model's log-probs are not finite; choose another dtype")
+    return Merged(model, rounded)
 
 
 def _logprobs(model: Any) -> torch.Tensor:

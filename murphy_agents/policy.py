@@ -251,10 +251,10 @@ def _read(name: str | Path, has_adapters: bool, **how: Any) -> Model:
 def _quantised(
     name: str | Path, has_adapters: bool, dtype: torch.dtype, device: torch.device
 ) -> Model:
-    if dtype != torch.float32:
+    if dtype == torch.float64:
         raise ValueError(
-            f"load_in_4bit is set and dtype is {dtype}: what is not in 4 bits is held in float32; "
-            "load with dtype=torch.float32"
+            "load_in_4bit is set and dtype is torch.float64, but layers in 4 bits multiply in "
+            "bfloat16; load with dtype=torch.float32"
         )
     model = _read(name, has_adapters, dtype=dtype, **quantised.loading(name, device))
     quantised.refuse_without_layers(model, name)

@@ -1,10 +1,11 @@
 """The model under adapters with its linear layers in 4 bits (QLoRA, arXiv 2305.14314).
 
 bitsandbytes holds the weights of every linear layer but the output layer as NF4, 64 to a scale, and
-the scales in 8 bits, 256 to one of their own; products are made in bfloat16. All the rest, norms
-and embeddings and output layer, is float32, as peft's `prepare_model_for_kbit_training` makes it.
-Two more things that it does are not needed: the base is frozen when adapters are put on, and
-checkpoints that are not re-entrant need no gradient of the inputs.
+the scales in 8 bits, 256 to one of their own; products are made in bfloat16. All the rest has the
+type that is asked for. In float32 that is what peft's `prepare_model_for_kbit_training` makes of a
+model: norms, embeddings and output layer in float32. Two more things that it does are not needed:
+the base is frozen when adapters are put on, and checkpoints that are not re-entrant do without
+gradients of the inputs.
 """
 
 from __future__ import annotations
@@ -28,10 +29,6 @@ SETTINGS = {
     "bnb_4bit_compute_dtype": "bfloat16",
 }
 """As transformers' `BitsAndBytesConfig` takes them."""
-_BLOCK, _SCALES = 64, 256
-"""Weights to a scale, scales to a scale of theirs."""
-_TABLES = 4 * (16 + 256 + 1)
-"""Bytes beside them, a layer: what the codes of weights and of scales stand for, and an offset."""
 
 
 def check_installed() -> None:
@@ -109,25 +106,6 @@ def refuse_without_layers(model: Model, name: str | Path) -> None:
 def product_dtype(model: Model) -> torch.dtype | None:
     """The type that products of quantised layers are made in; None where there are none."""
     return next((m.compute_dtype for m in model.modules() if _holds_4bit(m)), None)
-
-
-def weight_bytes(model: Model) -> int:
-    """What the parameters of a model take once its frozen linear layers are in 4 bits.
-
-    For a model that is not quantised, on the `meta` device too.
-    """
-    head = model.get_output_embeddings()
-    small = {
-        id(module.weight): _packed_bytes(module.weight.numel())
-        for module in model.modules()
-        if type(module) is nn.Linear and module is not head and not module.weight.requires_grad
-    }
-    return sum(small.get(id(p), p.numel() * p.element_size()) for p in model.parameters())
-
-
-def _packed_bytes(count: int) -> int:
-    scales = -(-count // _BLOCK)
-    return -(-count // 2) + scales + 4 * -(-scales // _SCALES) + _TABLES
 
 
 def _holds_4bit(module: nn.Module) -> bool:

@@ -37,7 +37,7 @@ def is_hub_name(model: str) -> bool:
 def source_of(spec: str) -> str | None:
     """The source that tasks come from; None where they are a file's own."""
     name = re.split("[:?@]", spec, maxsplit=1)[0]
-    return name if name in LICENCES and not Path(spec).exists() else None
+    return name if name in LICENCES else None
 
 
 def source_shown(spec: str) -> str:

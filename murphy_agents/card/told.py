@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from murphy_agents.card import names
 from murphy_agents.run import origin
 from murphy_agents.run.origin import Origin
 
@@ -51,6 +52,7 @@ class Told:
         """Whether an argument of `train` stood in place of settings."""
         return name in self.origin.given
 
-    def is_local(self, setting: str) -> bool:
-        """Whether a setting named a file or a folder."""
-        return setting in self.origin.local
+    @property
+    def model_is_local(self) -> bool:
+        """Whether that was a folder."""
+        return self.origin.model_is_local and not names.is_made(self.model)

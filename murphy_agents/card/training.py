@@ -79,8 +79,7 @@ def _tasks(told: Told) -> str:
     if told.was_given("tasks"):
         return f"{count}, given by the program that trained it."
     spec = str(told.settings["tasks"])
-    source = None if told.is_local("tasks") else names.source_of(spec)
-    if source is None:
+    if (source := names.source_of(spec)) is None:
         return f"{count}, from a file."
     licence = names.LICENCES[source]
     return f"{count} of {names.source_shown(spec)}; licence of the data: {licence}."
@@ -90,16 +89,16 @@ def _settings(told: Told) -> str:
     """One line per setting that is not at its default; paths are left out."""
     defaults = dataclasses.asdict(TrainConfig())
     lines = [
-        f"{name}: {_shown(name, value, told)}"
+        f"{name}: {_shown(name, value)}"
         for name, value in told.settings.items()
         if name not in _TOLD_ELSEWHERE and (name not in defaults or value != defaults[name])
     ]
     return "\n".join(lines)
 
 
-def _shown(name: str, value: object, told: Told) -> str:
+def _shown(name: str, value: object) -> str:
     if name == "eval_tasks":
-        return "a file" if told.is_local(name) else names.source_shown(str(value))
+        return names.source_shown(str(value))
     return names.without_paths(json.dumps(value))
 
 

@@ -38,18 +38,23 @@ class Form:
 
 
 def write(
-    folder: Path, run: Path, step: int, form: Form | None = None, evaluation: Sequence[str] = ()
+    folder: Path,
+    run: Path | None,
+    step: int,
+    form: Form | None = None,
+    evaluation: Sequence[str] = (),
 ) -> None:
     """Write the card of a model into its folder.
 
     Args:
         folder: of the model.
-        run: folder of the run that made it; where it holds none, the card says less.
+        run: folder of the run that made it; where that is not known, the card says less.
         step: of the run, after which the model was saved.
         form: how the model is stored; None: as the folder shows.
         evaluation: paragraphs in Markdown that tell how it was evaluated, if it was.
     """
-    told, form = Told.of(run, step), form or Form.of(folder)
+    told = Told.of(run, step) if run is not None else None
+    form = form or Form.of(folder)
     base = _base_model(told, form)
     body = names.without_paths("\n\n".join(_parts(told, form, base, evaluation)))
     write_atomically(folder / CARD, f"---\n{_metadata(form, base)}\n---\n\n{body}\n")
@@ -72,7 +77,7 @@ def _metadata(form: Form, base: str | None) -> str:
 def _base_model(told: Told | None, form: Form) -> str | None:
     """Hub name of the model that training began with, where it has one."""
     for name in (form.base, told.model if told else None):
-        is_local = told is not None and name == told.model and told.is_local("model")
+        is_local = told is not None and name == told.model and told.model_is_local
         if name and not is_local and names.is_hub_name(name):
             return name
     return None
@@ -121,6 +126,8 @@ def _intro(told: Told | None, form: Form, base: str | None) -> Iterator[str]:
         f"{adapters} {start}," if form.merged or form.has_adapters else f"All weights of {start},"
     )
     yield f"{what} trained to write programs and to repair them from what their tests say."
+    if told and (form.has_adapters or form.merged) and not told.settings.get("use_peft"):
+        yield "Training went on from adapters that were there already."
     if form.was_in_4bit:
         yield (
             "In training the base was held in 4 bits (bitsandbytes NF4, double quantisation): upon "

@@ -14,6 +14,7 @@ import torch
 
 from murphy_agents import quantised, wiring
 from murphy_agents.config import TrainConfig
+from murphy_agents.dry_run import packed
 from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Model, Policy
@@ -74,8 +75,11 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
             policy = _on_meta(folder, dtype, settings)
         except OSError as error:
             raise OSError(f"{config.model}: {error}") from error
-    held = "; linear layers in 4 bits" if config.load_in_4bit else ""
-    return policy, _described(policy) + held + _laid_out(policy, config.layout)
+    told = _described(policy) + _laid_out(policy, config.layout)
+    if config.load_in_4bit:
+        packed.pack(policy.model)
+        told += "; linear layers in 4 bits"
+    return policy, told
 
 
 def _folder_of(name: str, kind: str, variant: str) -> str:

@@ -105,10 +105,10 @@ class EvalConfig:
             raise ValueError(
                 "resume and overwrite_output_dir are both set; one keeps what the other deletes"
             )
-        if self.load_in_4bit and self.dtype != "float32":
+        if self.load_in_4bit and self.dtype == "float64":
             raise ValueError(
-                f"load_in_4bit is set and dtype is {self.dtype!r}, but what is not in 4 bits is "
-                "held in float32; drop dtype, or set load_in_4bit to false"
+                "load_in_4bit is set and dtype is 'float64', but layers in 4 bits multiply in "
+                "bfloat16; drop dtype, or set load_in_4bit to false"
             )
 
     def for_loading(self) -> TrainConfig:

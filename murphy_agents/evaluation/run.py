@@ -143,8 +143,11 @@ def _script_of(config: EvalConfig) -> str | None:
 def _load(config: EvalConfig, envs: EnvPool) -> Policy:
     """The model, with its weights in the type that is asked for."""
     policy = wiring.load_policy(config.for_loading(), envs)
-    if not config.load_in_4bit:
-        policy.model.to(getattr(torch, config.dtype))
+    # Not by `model.to`, which would round the rotary frequencies besides, and is refused by models
+    # with layers in 4 bits.
+    for parameter in policy.model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(getattr(torch, config.dtype))
     return policy
 
 

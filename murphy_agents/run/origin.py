@@ -21,7 +21,6 @@ from murphy_agents.files import write_atomically
 
 _FILE = "origin.json"
 _PACKAGES = ("murphy-rl", "torch", "transformers", "peft", "bitsandbytes", "vllm")
-_MAY_BE_PATHS = ("model", "tasks", "eval_tasks")
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Origin:
     num_tasks: int = 0
     given: Sequence[str] = ()
     """Arguments of `train` that stood in place of settings: "tasks", "algorithm", "make_env"."""
-    local: Sequence[str] = ()
-    """Settings whose values named files or folders."""
+    model_is_local: bool = False
+    """Whether the model was named by a folder."""
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
     """Of murphy, where it ran from a repository."""
@@ -42,11 +41,10 @@ class Origin:
 
 def write(folder: Path, config: TrainConfig, num_tasks: int, given: Sequence[str] = ()) -> None:
     """Write down what a run that begins now is made with."""
-    values = {name: getattr(config, name) for name in _MAY_BE_PATHS}
-    local = [name for name, value in values.items() if value and Path(value).exists()]
     commit = _git("rev-parse", "HEAD")
     changed = bool(commit and _git("status", "--porcelain", "--untracked-files=no"))
-    origin = Origin(num_tasks, tuple(given), local, _versions(), commit, changed)
+    is_local = Path(config.model).exists()
+    origin = Origin(num_tasks, tuple(given), is_local, _versions(), commit, changed)
     write_atomically(folder / _FILE, json.dumps(dataclasses.asdict(origin), indent=2))
 
 

@@ -164,7 +164,8 @@ def test_an_algorithm_of_ones_own_is_not_called_by_the_settings_name(tmp_path):
 def test_what_train_was_given_is_written_down(tmp_path):
     train(config_of(tmp_path, max_steps=1, tasks="embedded"), TASKS, grpo(2))
     told = origin.read(tmp_path / "run")
-    assert (told.num_tasks, list(told.given), list(told.local)) == (4, ["tasks", "algorithm"], [])
+    assert (told.num_tasks, list(told.given)) == (4, ["tasks", "algorithm"])
+    assert not told.model_is_local
     assert {"python", "murphy-rl", "torch", "transformers"} <= told.versions.keys()
     assert re.fullmatch("[0-9a-f]{40}", told.commit or "0" * 40)
     text = text_of(tmp_path / "run" / "final")
@@ -196,9 +197,17 @@ def test_figures_are_means_over_the_first_and_the_last_tenth(tmp_path):
     assert "| reward, attempt 1 | 0.000 | 0.450 |" in written(tmp_path, step=10).text
 
 
+def test_adapters_that_were_there_already_are_told_of(tmp_path):
+    files_of_a_run(tmp_path, model="some/base", use_peft=True)
+    said, form = "went on from adapters that were there already", card.Form(True, "some/base")
+    assert said not in written(tmp_path, form=form).text
+    files_of_a_run(tmp_path, model=str(tmp_path))
+    assert said in written(tmp_path, form=form).text
+
+
 def test_what_no_run_is_known_of_says_less(tmp_path):
-    (tmp_path / "final").mkdir()
-    read = written(tmp_path, form=card.Form(True, "some/base"))
+    card.write(tmp_path, None, 0, card.Form(True, "some/base"))
+    read = ModelCard.load(tmp_path / "README.md")
     assert read.data.base_model == "some/base"
     assert "## Training" not in read.text
     assert "## Use" in read.text
