@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from murphy_agents.engines.protocol import Completion, Engine, Request, SamplingParams
+from murphy_agents.engines.protocol import Completion, Engine, EngineError, Request, SamplingParams
 from murphy_agents.evaluation_mode import evaluating
 from murphy_agents.update import Sample, trained_logprobs
 from murphy_agents.update.requirements import Model
@@ -26,7 +26,7 @@ HALF_TOLERANCE = 0.05
 """The same where one of them is in half precision, which moves log-probs by hundredths."""
 
 
-class SyncError(RuntimeError):
+class SyncError(EngineError):
     """After a sync, engine and trainer do not give the same log-probs."""
 
 

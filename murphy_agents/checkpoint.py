@@ -1,7 +1,8 @@
 """Checkpoints: folders in Hugging Face layout that know how far their run had come.
 
 A checkpoint is seen whole or not at all (`files`), and lists its own files with their sizes, so
-that a copy which was cut short is told from a whole one.
+that a copy which was cut short is told from a whole one. Its card is not among them: it is written
+anew when its model has been evaluated.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from murphy_agents import files
 
-_STATE = "trainer_state.json"
+STATE, CARD = "trainer_state.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class State:
     log_bytes: Mapping[str, int] = field(default_factory=dict)
     """How long each log was."""
     files: Mapping[str, int] = field(default_factory=dict)
-    """The other files of the checkpoint and their sizes."""
+    """The other files of the checkpoint, but for its card, and their sizes."""
 
 
 def write(folder: Path, fill: Callable[[Path], None], state: State) -> None:
@@ -43,8 +44,9 @@ def write(folder: Path, fill: Callable[[Path], None], state: State) -> None:
 
     def whole(unfinished: Path) -> None:
         fill(unfinished)
-        told = dataclasses.replace(state, files=files.sizes(unfinished))
-        (unfinished / _STATE).write_text(json.dumps(dataclasses.asdict(told), indent=2))
+        sizes = {name: size for name, size in files.sizes(unfinished).items() if name != CARD}
+        told = dataclasses.replace(state, files=sizes)
+        (unfinished / STATE).write_text(json.dumps(dataclasses.asdict(told), indent=2))
 
     files.fill_atomically(folder, whole)
 
@@ -56,12 +58,12 @@ def read_state(checkpoint: Path) -> State:
         ValueError: it is not whole; names what is missing.
     """
     try:
-        state = State(**json.loads((checkpoint / _STATE).read_text(encoding="utf-8")))
+        state = State(**json.loads((checkpoint / STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{checkpoint} has no {_STATE} that can be read ({error})") from error
+        raise ValueError(f"{checkpoint} has no {STATE} that can be read ({error})") from error
     found = files.sizes(checkpoint)
     for name, size in state.files.items():
-        if found.get(name) != size:
+        if found.get(name) != size and name != CARD:
             raise ValueError(f"{checkpoint} is not whole: {name} is missing or was changed")
     return state
 

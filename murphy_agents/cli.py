@@ -7,9 +7,11 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from murphy_agents.engines.protocol import EngineError
 from murphy_env.types import InfrastructureError
 
 _USAGE = """\
@@ -24,6 +26,10 @@ murphy: language models learn to repair their own code
       algorithms on equal budgets, over warm starts and seeds; a table with error bars
   murphy table [NAME=]FOLDER ... [--baseline NAME] [--output_dir DIR]
       finished evaluations side by side, tested against a baseline; Markdown, LaTeX, CSV, picture
+  murphy fit [MODEL ...] [--cards GB ...] [--SETTING VALUE ...]
+      what can be trained on one GPU, in which way and beside which engine: computed, not measured
+  murphy export RUN_OR_CHECKPOINT OUT [--merge] [--base MODEL] [--dtype TYPE]
+      a run's model as others load it: adapters alone, or merged into their base; with its card
   murphy doctor [--json]
       what isolates programs on this machine: the level, attacks run live, what would raise it
 """
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"murphy {name}: stopped; what was written so far stays", file=sys.stderr)
         return 130
-    except (ValueError, OSError, InfrastructureError, ArithmeticError) as error:
+    except (ValueError, OSError, InfrastructureError, EngineError, ArithmeticError) as error:
         print(f"murphy {name}: {error}", file=sys.stderr)
     return 2
 
@@ -113,6 +119,25 @@ def _table(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _fit(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.fit import FitConfig
+    from murphy_agents.fit.tell import show
+
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    rest = arguments[len(names) :]
+    show(read_config([*(["--models", *names] if names else []), *rest], FitConfig, "murphy fit"))
+    return 0
+
+
+def _export(arguments: Sequence[str]) -> int:
+    _prepare()
+    from murphy_agents.export import main
+
+    main(arguments)
+    return 0
+
+
 def _doctor(arguments: Sequence[str]) -> int:
     from murphy_env.sandbox.doctor import main
 
@@ -146,7 +171,7 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     """
     from transformers import HfArgumentParser
 
-    from murphy_agents.settings import check_names
+    from murphy_agents.settings import by_field, check_names, short_names
 
     arguments = [part for a in arguments for part in (a.split("=", 1) if _is_config(a) else [a])]
     values: dict[str, Any] = {}
@@ -171,8 +196,9 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise ValueError(f"{unknown[0]!r} belongs to no flag; give settings as --name value")
-    from_flags = {name: getattr(given, name) for name in flags}
-    return settings(**(values | from_flags))
+    fields = [short_names(settings).get(flag, flag) for flag in flags]
+    from_flags = {name: getattr(given, name) for name in fields}
+    return settings(**(by_field(settings, values) | from_flags))
 
 
 def _is_config(argument: str) -> bool:
@@ -208,6 +234,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": _eval,
     "compare": _compare,
     "table": _table,
+    "fit": _fit,
+    "export": _export,
     "doctor": _doctor,
 }
 

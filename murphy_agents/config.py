@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from murphy_agents.run.trackers import names_of
-from murphy_agents.settings import check_names, check_types
+from murphy_agents.settings import by_field, check_names, check_types
 from murphy_agents.settings import described as _field
 from murphy_agents.strategies import algorithm_of
 from murphy_agents.variants import VARIANTS
@@ -126,6 +126,9 @@ class TrainConfig:
     vllm_server_base_url: str | None = _field(
         None, "a server that runs already, 'http://host:8000'; without it one is started here"
     )
+    vllm_server_devices: str | None = _field(
+        None, "GPUs of the server that is started here, as in CUDA_VISIBLE_DEVICES: '1'"
+    )
     vllm_sync_folder: str | None = _field(
         None, "folder that this process and the server both see, for weights; one in output_dir"
     )
@@ -185,10 +188,25 @@ class TrainConfig:
     )
 
     # Model
-    use_peft: bool = _field(False, "train LoRA adapters; the reference is then the bare model")
+    use_peft: bool = _field(
+        False,
+        "train LoRA adapters, without dropout, since log-probs must repeat; the reference is then "
+        "the bare model",
+        short="lora",
+    )
     lora_r: int = _field(16, "rank of the adapters")
-    lora_alpha: int = _field(32, "scale of the adapters")
-    lora_target_modules: str = _field("all-linear", "layers that get adapters, names with commas")
+    lora_alpha: int = _field(
+        32, "scale of the adapters: they are multiplied by lora_alpha / lora_r"
+    )
+    use_rslora: bool = _field(False, "divide lora_alpha by the root of the rank instead")
+    lora_target_modules: str = _field(
+        "auto",
+        "layers that get adapters: names with commas; 'all-linear', all but the output layer; or "
+        "the projections of attention and feed-forward part where these are known, else the same",
+    )
+    load_in_4bit: bool = _field(
+        False, "hold the linear layers of the model under the adapters in 4 bits (QLoRA)"
+    )
     dtype: Literal["float32", "bfloat16", "float64"] = _field("float32", "of the weights")
     bf16: bool = _field(False, "multiply matrices of float32 weights in bfloat16 in the update")
     gradient_checkpointing: bool = _field(False, "recompute activations, for less memory")
@@ -210,6 +228,10 @@ class TrainConfig:
     save_total_limit: int | None = _field(None, "checkpoints to keep, the newest; None: all")
     resume: bool = _field(False, "go on from the last checkpoint in output_dir, if there is one")
     dry_run: bool = _field(False, "check settings, model, tasks, counts and memory; train nothing")
+    card_gb: float | None = _field(
+        None,
+        "GB of the GPU that the run is for, to compare a dry run's estimate with; the one here",
+    )
     report_to: str = _field("none", "trackers of metrics: tensorboard, wandb, trackio; with commas")
 
     def __post_init__(self) -> None:
@@ -224,7 +246,7 @@ class TrainConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
         """From the keys of a YAML file; an unknown key is an error that names the nearest one."""
         check_names(cls, values, "murphy train")
-        return cls(**values)
+        return cls(**by_field(cls, values))
 
 
 def steps_of(config: TrainConfig, num_tasks: int) -> int:
@@ -253,6 +275,7 @@ def _check_ranges(config: TrainConfig) -> None:
 
 _ABOVE_ZERO = (
     "learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high", "sync_tolerance",
+    "card_gb",
 )  # fmt: skip
 _SHARES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(("hidden_share", "adam_beta1", "adam_beta2"), (lambda x: 0 <= x < 1, "[0, 1)")),
@@ -296,19 +319,28 @@ def _check_together(config: TrainConfig) -> None:
             f"balance is {config.balance!r}, but with loss_type {config.loss_type!r} all tokens "
             f"weigh alike; choose loss_type {', '.join(others)}, or balance 'sum'"
         )
-    if config.stop is not None and not all(config.stop):
-        raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
     if config.importance_sampling.startswith("sequence") and config.top_p < 1:
         raise ValueError(
             f"importance_sampling is {config.importance_sampling!r} but top_p {config.top_p}: what "
             "the sampler leaves out of each token's choice multiplies up over a completion, to "
             f"about {config.top_p} to the power of its length; take a token_ mode, or top_p 1"
         )
+    _check_generation(config)
     _check_types_of_numbers(config)
     if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
         raise ValueError(
             f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
             "add: a repair's gain would count against the attempt it repairs; use 'pass_rate'"
+        )
+
+
+def _check_generation(config: TrainConfig) -> None:
+    if config.stop is not None and not all(config.stop):
+        raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
+    if config.vllm_server_base_url and config.vllm_server_devices:
+        raise ValueError(
+            f"vllm_server_devices is {config.vllm_server_devices!r}, but the server at "
+            f"{config.vllm_server_base_url} runs already, where it was started; drop one of them"
         )
 
 
@@ -355,11 +387,16 @@ def _engine_is(*names: str) -> Callable[[TrainConfig], bool]:
     return lambda config: config.engine in names
 
 
+def _is_dry_for_a_gpu(config: TrainConfig) -> bool:
+    return config.dry_run and config.device.partition(":")[0] in ("auto", "cuda")
+
+
 _TREES = ("murphy_mars", "murphy_mers", "tree_without_credit")
 _OF_EVALUATION = ("eval_iterations", "eval_runs", "eval_temperature", "eval_top_p")
 _OF_VLLM = ("vllm_max_model_length", "vllm_dtype", "sync_tolerance")
-_OF_SERVER = ("vllm_server_base_url", "vllm_sync_folder")
+_OF_SERVER = ("vllm_server_base_url", "vllm_server_devices", "vllm_sync_folder")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
+_OF_LORA = ("lora_r", "lora_alpha", "use_rslora", "lora_target_modules")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
     ("num_generations", lambda config: config.fanout is None, "without fanout"),
@@ -387,9 +424,19 @@ _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
     ("vllm_gpu_memory_utilization", _engine_is("vllm"), "by engine 'vllm'"),
     *((name, _engine_is("vllm", "vllm_server"), "by the vLLM engines") for name in _OF_VLLM),
     *((name, _engine_is("vllm_server"), "by engine 'vllm_server'") for name in _OF_SERVER),
+    ("card_gb", _is_dry_for_a_gpu, "by a dry_run whose device is auto or cuda"),
     ("tree_attention", lambda config: config.layout != "padded", "with a layout of tries"),
     ("save_total_limit", lambda config: config.save_steps > 0, "with save_steps"),
-    ("lora_r", lambda config: config.use_peft, "with use_peft"),
-    ("lora_alpha", lambda config: config.use_peft, "with use_peft"),
-    ("lora_target_modules", lambda config: config.use_peft, "with use_peft"),
+    *((name, lambda config: config.use_peft, "with use_peft") for name in _OF_LORA),
+    (
+        "load_in_4bit",
+        lambda config: config.dtype != "float64",
+        "with dtype 'float32' or 'bfloat16', of all but the linear layers",
+    ),
+    (
+        "load_in_4bit",
+        lambda config: config.engine == "transformers" or config.sync_tolerance is not None,
+        "by engine 'transformers', or with the sync_tolerance that vLLM needs, which samples from "
+        "the model in full precision",
+    ),
 ]

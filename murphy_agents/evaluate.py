@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from contextlib import closing
 
-from murphy_agents import wiring
+from murphy_agents import generation, wiring
 from murphy_agents.engines.protocol import SamplingParams
 from murphy_agents.evaluation.chain import Chain, EvalAttempt
 from murphy_agents.evaluation.config import EvalConfig
@@ -45,21 +46,30 @@ def evaluate(
     if not isinstance(envs, EnvPool):
         with EnvPool(envs, 2 * config.sandbox_workers) as pool:
             return evaluate(policy, pool, config, done=done, on_finished=on_finished)
-    found = evaluate_with(
-        sampler_of(policy, envs, config),
-        iterations=config.iterations,
-        num_runs=config.num_runs,
-        seed=config.seed,
-        batch=config.batch,
-        done=done,
-        on_finished=on_finished,
-    )
+    sampler = sampler_of(policy, envs, config)
+    with closing(sampler.engine):
+        found = evaluate_with(
+            sampler,
+            iterations=config.iterations,
+            num_runs=config.num_runs,
+            seed=config.seed,
+            batch=config.batch,
+            done=done,
+            on_finished=on_finished,
+        )
     return dataclasses.replace(found, settings=dataclasses.asdict(config))
 
 
 def sampler_of(policy: Policy, envs: EnvPool, config: EvalConfig) -> Sampler:
-    """A sampler that draws from a policy as an evaluation asks."""
-    return dataclasses.replace(
-        wiring.make_sampler(config.for_loading(), policy, envs),
+    """A sampler that draws from a policy as an evaluation asks; close its engine when it is done.
+
+    Raises:
+        SyncError: vLLM's log-probs are not the policy's.
+    """
+    loading = config.for_loading()
+    sampler = dataclasses.replace(
+        wiring.make_sampler(loading, policy, envs),
         params=SamplingParams(config.max_completion_length, config.temperature, config.top_p),
     )
+    generation.make_sync(loading, sampler, policy)(version=1)
+    return sampler

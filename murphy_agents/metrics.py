@@ -74,7 +74,6 @@ def rollout_metrics(rollout: Rollout) -> Metrics:
         "completions/mean_length": mean([len(node.completion_ids) for node in nodes]),
         "completions/clipped_ratio": mean([node.finish_reason == "length" for node in nodes]),
         **_mean("prefix_hit_rate", _hit_rate(rollout)),
-        "seconds/rollout": rollout.seconds,
         "seconds/generation": rollout.generation_s,
         "seconds/execution": rollout.execution_s,
     }

@@ -12,8 +12,6 @@ transformers' Trainer under this name.
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -21,9 +19,9 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from murphy_agents import bitsandbytes_there
+
 Name = Literal["adamw_torch", "adamw_8bit"]
-LEAST = (0, 50)
-"""Version of bitsandbytes that was tested."""
 BLOCK = 256
 """Weights that share a scale."""
 SMALLEST = 4096
@@ -35,20 +33,8 @@ def check_installed(name: Name) -> None:
 
     Nothing is imported: whether the package works shows when the optimizer is made.
     """
-    if name != "adamw_8bit":
-        return
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise ValueError(
-            "optim is 'adamw_8bit', and bitsandbytes is not installed here; pip install "
-            "bitsandbytes, or set optim to 'adamw_torch'"
-        )
-    version = importlib.metadata.version("bitsandbytes")
-    if tuple(int(part) for part in version.split(".")[:2]) < LEAST:
-        raise ValueError(
-            f"optim is 'adamw_8bit', and bitsandbytes is {version}: older ones than "
-            f"{'.'.join(map(str, LEAST))} keep embeddings in 8 bits whatever they are told; pip "
-            "install -U bitsandbytes, or set optim to 'adamw_torch'"
-        )
+    if name == "adamw_8bit":
+        bitsandbytes_there.refuse_without("optim is 'adamw_8bit'", "set optim to 'adamw_torch'")
 
 
 def make_adamw(

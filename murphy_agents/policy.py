@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from murphy_agents import optimizer as optimizers
+from murphy_agents import quantised, saved_adapters
+from murphy_agents.adapters import LoraSettings, add_adapters
 from murphy_agents.reference import frozen_copy, refuse_without_autocast
 from murphy_agents.update import requirements
 
@@ -26,16 +28,10 @@ Model = Any
 Tokenizer = Any
 """A transformers tokenizer; its classes share no typed interface."""
 
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """Train low-rank adapters in place of the model's own weights (arXiv 2106.09685)."""
-
-    r: int = 16
-    alpha: int = 32
-    """Adapters are scaled by alpha / r."""
-    target_modules: str | tuple[str, ...] = "all-linear"
-    """Every linear layer but the output layer, or the names of layers."""
+_NOTHING_TO_TRAIN = (
+    "the model is in 4 bits and has no adapters: what is in 4 bits cannot be trained; train "
+    "adapters upon it (use_peft, lora=LoraSettings()), or drop load_in_4bit"
+)
 
 
 @dataclass(eq=False)
@@ -63,6 +59,7 @@ class Policy:
         gradient_checkpointing: bool = False,
         disable_dropout: bool = False,
         reference_dtype: torch.dtype | None = None,
+        load_in_4bit: bool = False,
     ) -> Policy:
         """A policy from a local folder or a hub name; a folder of `save`d adapters included.
 
@@ -78,28 +75,28 @@ class Policy:
             reference_dtype: the half precision that updates run under autocast in, if they do; the
                 frozen copy's linear layers are then held in it, which changes no bit of its
                 log-probs there.
+            load_in_4bit: hold the linear layers in 4 bits, under adapters, or without adapters and
+                with beta=0 to draw from it; see `murphy_agents.quantised`.
 
         Raises:
             ValueError: the model cannot be trained this way; says why and what would help.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        has_adapters = (Path(name_or_path) / "adapter_config.json").exists()
+        has_adapters = saved_adapters.are_in(name_or_path)
+        if lora is not None and has_adapters:
+            raise ValueError(f"{name_or_path} holds adapters already; load it without lora=")
         if lora is None and not has_adapters:
             requirements.refuse_half_precision([dtype])
+            if load_in_4bit and beta != 0:
+                raise ValueError(_NOTHING_TO_TRAIN)
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
-        if has_adapters:
-            if lora is not None:
-                raise ValueError(f"{name_or_path} holds adapters already; load it without lora=")
-            from peft import AutoPeftModelForCausalLM
-
-            model = AutoPeftModelForCausalLM.from_pretrained(
-                name_or_path, is_trainable=True, dtype=dtype
-            )
+        if load_in_4bit:
+            model = _quantised(name_or_path, has_adapters, dtype, torch.device(device))
         else:
-            model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
+            model = _read(name_or_path, has_adapters, dtype=dtype).to(device)
         return cls.wrap(
-            model.to(device),
+            model,
             tokenizer,
             lora=lora,
             seed=seed,
@@ -123,6 +120,7 @@ class Policy:
         reference_dtype: torch.dtype | None = None,
     ) -> Policy:
         """A policy around a model that is there already; arguments and errors as for `load`."""
+        quantised.settle(model)
         if gradient_checkpointing:
             # Renamed within transformers 5; the older releases know the older name alone.
             renamed = getattr(model, "activation_checkpointing_enable", None)
@@ -130,7 +128,7 @@ class Policy:
         if disable_dropout:
             requirements.disable_dropout(model)
         if lora is not None:
-            model = _add_adapters(model, lora, seed)
+            model = add_adapters(model, lora, seed)
         policy = cls(model.eval(), tokenizer)
         policy.trainable_parameters()
         requirements.check_model(model)
@@ -192,6 +190,8 @@ class Policy:
         options = {"save_embedding_layers": False} if self.has_adapters else {}
         self.model.save_pretrained(folder, **options)
         self.tokenizer.save_pretrained(folder)
+        if self.has_adapters and quantised.is_quantised(self.model):
+            saved_adapters.mark_4bit(Path(folder), quantised.SETTINGS)
 
 
 def make_optimizer(
@@ -223,6 +223,8 @@ def make_optimizer(
     from transformers import get_scheduler
 
     policy.trainable_parameters()
+    if quantised.is_quantised(policy.model) and not policy.has_adapters:
+        raise ValueError(_NOTHING_TO_TRAIN)
     optimizer = optimizers.make_adamw(
         optim,
         policy.model,
@@ -235,20 +237,25 @@ def make_optimizer(
     )
 
 
-def _add_adapters(model: Model, lora: LoraSettings, seed: int) -> Model:
-    from peft import LoraConfig, get_peft_model
+def _read(name: str | Path, has_adapters: bool, **how: Any) -> Model:
+    """The model that a folder or hub name holds, with its adapters if there are any."""
+    if not has_adapters:
+        from transformers import AutoModelForCausalLM
 
-    if hasattr(model, "peft_config"):
-        raise ValueError("the model has adapters already; wrap it without lora=")
-    targets = lora.target_modules
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=0.0,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-    )
-    device = next(model.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        return get_peft_model(model, config)
+        return AutoModelForCausalLM.from_pretrained(name, **how)
+    from peft import AutoPeftModelForCausalLM
+
+    return AutoPeftModelForCausalLM.from_pretrained(name, is_trainable=True, **how)
+
+
+def _quantised(
+    name: str | Path, has_adapters: bool, dtype: torch.dtype, device: torch.device
+) -> Model:
+    if dtype == torch.float64:
+        raise ValueError(
+            "load_in_4bit is set and dtype is torch.float64, but layers in 4 bits multiply in "
+            "bfloat16; load with dtype=torch.float32"
+        )
+    model = _read(name, has_adapters, dtype=dtype, **quantised.loading(name, device))
+    quantised.refuse_without_layers(model, name)
+    return model

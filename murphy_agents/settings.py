@@ -7,13 +7,61 @@ import dataclasses
 import difflib
 import math
 import types
-from collections.abc import Iterable
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
-def described(default: Any, about: str) -> Any:
-    """A dataclass field with its help text."""
-    return dataclasses.field(default=default, metadata={"help": about})
+def described(default: Any, about: str, short: str | None = None) -> Any:
+    """A dataclass field with its help text, and another name that it goes by, if there is one."""
+    named = {"aliases": [f"--{short}"], "action": _OneValue} if short else {}
+    return dataclasses.field(default=default, metadata={"help": about, **named})
+
+
+class _OneValue(Action):
+    """Stores the value of a flag with two names, and refuses two values."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("_given", {})
+        _refuse_another(given, self.dest, option_string or self.dest, values)
+        setattr(namespace, self.dest, values)
+
+
+def short_names(settings: type[Any]) -> dict[str, str]:
+    """The fields of a dataclass by the other names that some go by."""
+    return {
+        name.removeprefix("--"): field.name
+        for field in dataclasses.fields(settings)
+        for name in field.metadata.get("aliases", ())
+    }
+
+
+def by_field(settings: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the names of their fields, where some may be given by another name.
+
+    Raises:
+        ValueError: a field is given two values, one by each name.
+    """
+    short, found, given = short_names(settings), dict[str, Any](), dict[str, tuple[str, Any]]()
+    for name, value in values.items():
+        field = short.get(name, name)
+        _refuse_another(given, field, name, value)
+        found[field] = value
+    return found
+
+
+def _refuse_another(given: dict[str, tuple[str, Any]], field: str, name: str, value: Any) -> None:
+    before, old = given.setdefault(field, (name, value))
+    if before != name and old != value:
+        raise ValueError(
+            f"{before} is {old!r} and {name} is {value!r}, which are one setting; give one of them"
+        )
 
 
 def check_types(settings: Any) -> None:
@@ -26,7 +74,7 @@ def check_types(settings: Any) -> None:
 
 def check_names(settings: type[Any], names: Iterable[str], command: str) -> None:
     """Raise ValueError for a name that is no field, and say which field of `command` is nearest."""
-    known = [field.name for field in dataclasses.fields(settings)]
+    known = [*(field.name for field in dataclasses.fields(settings)), *short_names(settings)]
     for name in map(str, names):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from murphy_agents import room, wiring
+from murphy_agents import generation, room, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.learner import Learner
@@ -41,8 +42,11 @@ def train(
     config = dataclasses.replace(config)  # checks once more what may have been changed since
     if config.dry_run:
         raise ValueError("dry_run is set, and this trains; call murphy_agents.dry_run.examine")
+    in_place = {"tasks": tasks, "algorithm": algorithm, "make_env": make_env}
+    given = [name for name, value in in_place.items() if value is not None]
     algorithm = algorithm or algorithm_of(config)
     wiring.check_installed(config)
+    wiring.refuse_nothing_to_train(config)
     run_folder.refuse_used(config, algorithm)
     if run_folder.finished(config):
         return finished_result(Path(config.output_dir))
@@ -52,18 +56,22 @@ def train(
         wiring.check_turns(envs, algorithm.num_turns)
         learner = Learner.start(config, wiring.load_policy(config, envs), len(envs.task_ids))
         sampler = wiring.make_sampler(config, learner.policy, envs)
-        num_long = room.check_room(sampler)
-        with run_folder.claimed(config, algorithm, envs.task_ids) as run, RunLog(run) as log:
-            log.say_long(num_long, len(envs.task_ids))
-            learner.load(run.start)
-            steps = enumerate(wiring.batches(config, envs.task_ids), 1)
-            for step, task_ids in islice(steps, run.state.step, None):
-                rollout = sampler.grow(task_ids, algorithm.fanout, seed=(config.seed, step))
-                for root in rollout.roots:
-                    algorithm.grade(root)
-                log.step(step, learner.learn(rollout.roots), rollout)
-                if run.is_due(step):
-                    run.save(step, learner.save, log.to_disk())
-            if run.num_steps == 0:
-                run.save(0, learner.save, log.to_disk())
+        with closing(sampler.engine):
+            sync = generation.make_sync(config, sampler, learner.policy)
+            num_long = room.check_room(sampler)
+            claimed = run_folder.claimed(config, algorithm, envs.task_ids, given)
+            with claimed as run, RunLog(run) as log:
+                log.say_long(num_long, len(envs.task_ids))
+                learner.load(run.start)
+                steps = enumerate(wiring.batches(config, envs.task_ids), 1)
+                for step, task_ids in islice(steps, run.state.step, None):
+                    synced = sync(step)
+                    rollout = sampler.grow(task_ids, algorithm.fanout, seed=(config.seed, step))
+                    for root in rollout.roots:
+                        algorithm.grade(root)
+                    log.step(step, {**synced, **learner.learn(rollout.roots)}, rollout)
+                    if run.is_due(step):
+                        run.save(step, learner.save, log.to_disk())
+                if run.num_steps == 0:
+                    run.save(0, learner.save, log.to_disk())
     return log.finish()

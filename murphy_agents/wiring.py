@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from murphy_agents import optimizer
+from murphy_agents import generation, optimizer, quantised, saved_adapters
+from murphy_agents.adapters import LoraSettings
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.engines.protocol import SamplingParams
-from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool, MakeEnv
-from murphy_agents.policy import LoraSettings, Policy
+from murphy_agents.policy import Policy
 from murphy_agents.rollout import Transcript
 from murphy_agents.run import trackers
 from murphy_agents.sampler import Sampler
@@ -32,6 +32,17 @@ def check_installed(config: TrainConfig) -> None:
     """Raise ValueError for a package that settings name and that is not installed."""
     trackers.check_installed(config.report_to)
     optimizer.check_installed(config.optim)
+    if config.load_in_4bit:
+        quantised.check_installed()
+
+
+def refuse_nothing_to_train(config: TrainConfig) -> None:
+    """Raise ValueError for a base in 4 bits that gets no adapters, and brings none."""
+    if config.load_in_4bit and not (config.use_peft or saved_adapters.are_in(config.model)):
+        raise ValueError(
+            "load_in_4bit is set without use_peft: what is in 4 bits cannot be trained; add "
+            "use_peft (--lora), or name a folder of adapters to go on with as the model"
+        )
 
 
 def make_env_of(
@@ -95,33 +106,48 @@ def imported(name: str) -> Any:
 
 def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:
     """The model that is trained; 'tiny' ones get a tokenizer made of the tasks' prompts."""
-    dtype: torch.dtype = getattr(torch, config.dtype)
-    device = device_of(config)
-    settings = policy_settings(config)
     if config.model.split(":")[0] != "tiny":
-        policy = Policy.load(folder_of(config.model), dtype=dtype, device=device, **settings)
-        _spare_threads(policy)
-        return policy
-    # Adapters name the model that they belong to, so that one has to be on disk.
-    base = Path(config.output_dir) / "base" if config.use_peft else None
-    model, tokenizer = make_tiny(config, envs, base)
-    if base is not None:
-        model.name_or_path = str(base.absolute())
-    moved: Any = model  # `to` is wrapped by a decorator that loses its types
-    policy = Policy.wrap(moved.to(device=device, dtype=dtype), tokenizer, **settings)
+        policy = _loaded(config, folder_of(config.model))
+    else:
+        policy = _tiny(config, envs)
     _spare_threads(policy)
     return policy
+
+
+def _loaded(config: TrainConfig, folder: str) -> Policy:
+    return Policy.load(
+        folder,
+        dtype=getattr(torch, config.dtype),
+        device=device_of(config),
+        load_in_4bit=config.load_in_4bit,
+        **policy_settings(config),
+    )
+
+
+def _tiny(config: TrainConfig, envs: EnvPool) -> Policy:
+    # Adapters name the model that they belong to, and what is quantised is so as it is read: either
+    # way it has to be on disk.
+    is_stored = config.use_peft or config.load_in_4bit
+    base = Path(config.output_dir) / "base" if is_stored else None
+    model, tokenizer = make_tiny(config, envs, base)
+    if base is not None:
+        if config.load_in_4bit:
+            return _loaded(config, str(base.absolute()))
+        model.name_or_path = str(base.absolute())
+    moved = model.to(device=device_of(config), dtype=getattr(torch, config.dtype))
+    return Policy.wrap(moved, tokenizer, **policy_settings(config))
 
 
 def policy_settings(config: TrainConfig) -> dict[str, Any]:
     """What `Policy.wrap` is told of the settings."""
     lora = None
     if config.use_peft:
-        names = config.lora_target_modules.split(",")
+        names = tuple(name.strip() for name in config.lora_target_modules.split(","))
         lora = LoraSettings(
-            config.lora_r,
-            config.lora_alpha,
-            "all-linear" if names == ["all-linear"] else tuple(names),
+            r=config.lora_r,
+            alpha=config.lora_alpha,
+            target_modules=names[0] if names in (("auto",), ("all-linear",)) else names,
+            use_rslora=config.use_rslora,
         )
     return {
         "lora": lora,
@@ -224,11 +250,18 @@ def batches(config: TrainConfig, task_ids: Sequence[str]) -> Iterator[list[str]]
             yield epoch[start : start + config.per_device_train_batch_size]
 
 
-def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
-    """A sampler that draws from the very model that is trained."""
+def make_sampler(
+    config: TrainConfig,
+    policy: Policy,
+    envs: EnvPool,
+    make_engine: generation.MakeEngine = generation.make_engine,
+) -> Sampler:
+    """A sampler that draws from a policy; close its engine when it is done."""
+    _warn_of_nucleus(config)
     codec = ChatCodec(policy.tokenizer)
-    engine = TransformersEngine(policy.model, codec, max_batch_tokens=config.max_cache_tokens)
-    params = SamplingParams(config.max_completion_length, config.temperature, config.top_p)
+    params = SamplingParams(
+        config.max_completion_length, config.temperature, config.top_p, tuple(config.stop or ())
+    )
     known = policy.tokenizer.init_kwargs.get(MADE_FOR)
     # An environment of one's own knows best what it writes.
     transcript = config.transcript or envs.transcript or known or "requote"
@@ -240,4 +273,16 @@ def make_sampler(config: TrainConfig, policy: Policy, envs: EnvPool) -> Sampler:
         )
     # What is saved is made for what it learned from.
     policy.tokenizer.init_kwargs[MADE_FOR] = transcript
-    return Sampler(engine, codec, envs, params, transcript)
+    engine = make_engine(config, policy, codec)
+    return Sampler(engine, codec, envs, params, transcript, config.schedule)
+
+
+def _warn_of_nucleus(config: TrainConfig) -> None:
+    if config.top_p < 1 and config.importance_sampling != "none":
+        warnings.warn(
+            f"importance_sampling is {config.importance_sampling!r} and top_p {config.top_p}: the "
+            "sampler's probabilities are those of the kept tokens, so the correction is about "
+            f"{config.top_p} at every token even where engine and trainer agree, and what the "
+            "nucleus leaves out stays missing; set top_p to 1 to correct for the engine alone",
+            stacklevel=3,
+        )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
@@ -25,6 +26,28 @@ from murphy_env.spaces import Unicode
 from murphy_env.types import Attempt, Episode, Execution, Memory, Task
 
 Reward = Literal["pass_rate", "gain"]
+
+
+class Asked(NamedTuple):
+    """A completion whose program was handed to the sandbox."""
+
+    episode: Episode
+    completion: str
+    code: str | None
+    verdict: Future[Execution] | None
+    """None where there is nothing to run."""
+
+
+class Move(NamedTuple):
+    """Where a reset or a step leads, before the environment goes there."""
+
+    episode: Episode
+    execution: Execution | None
+    observation: str
+    info: dict[str, Any]
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
 
 
 class CodeFeedbackEnv(gym.Env[str, str]):
@@ -122,11 +145,10 @@ class CodeFeedbackEnv(gym.Env[str, str]):
         Raises:
             ValueError: an unknown option, task id or snapshot, or a snapshot of a finished episode.
         """
-        super().reset(seed=seed)
-        episode = self._begin(options or {})
-        observation, info = self._observe(episode, {})
-        self.episode, self.execution = episode, None
-        return observation, info
+        self.draw_from(seed)
+        move = self.start(self.choose(options or {}))
+        self.go(move)
+        return move.observation, move.info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Judge one completion: the raw text of the model, code not yet taken out.
@@ -136,6 +158,52 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             ResetNeeded: there is no episode, or it is finished.
             InfrastructureError: the sandbox gave no verdict; the episode stands as it was.
         """
+        move = self.judge(self.ask(action))
+        self.go(move)
+        return move.observation, move.reward, move.terminated, move.truncated, move.info
+
+    def render(self) -> str | None:
+        """The episode as text (`render_mode="ansi"`)."""
+        if self.render_mode is None or self.episode is None:
+            return None
+        return episode_text(self.episode)
+
+    # A reset is choose, start, go; a step is ask, judge, go. Nothing but `go` changes the episode,
+    # so that many environments can wait for their programs together and then go on, or all stay.
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an episode, and it takes no further step."""
+        return self.episode is not None and (self.episode.solved or self.episode.out_of_turns)
+
+    def draw_from(self, seed: int | None) -> None:
+        """Draw tasks from a new seed from now on; None changes nothing."""
+        super().reset(seed=seed)
+
+    def choose(self, options: Mapping[str, Any]) -> Episode:
+        """The episode that the options of a reset name; one that is drawn, where they name none."""
+        for name in options:
+            if name not in ("task_id", "snapshot"):
+                raise ValueError(f"reset option {name!r} is unknown; use 'task_id' or 'snapshot'")
+        snapshot = options.get("snapshot")
+        task_id = options.get("task_id")
+        if snapshot is not None:
+            return self._restored(snapshot, task_id)
+        if task_id is None:
+            task_id = self.task_ids[int(self.np_random.integers(len(self.task_ids)))]
+        return Episode(self._task(task_id), (), self.max_turns, self.reflection)
+
+    def start(self, episode: Episode) -> Move:
+        """Where a reset to this episode leads."""
+        return Move(episode, None, *self._observe(episode, {}))
+
+    def ask(self, action: str) -> Asked:
+        """Hand the program of a completion to the sandbox, which runs it meanwhile.
+
+        Raises:
+            TypeError: the completion is not a string.
+            ResetNeeded: there is no episode, or it is finished.
+        """
         if not isinstance(action, str):
             raise TypeError(
                 f"the completion is {action!r} of type {type(action).__name__}; step() takes the "
@@ -143,11 +211,23 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             )
         episode = self._open_episode()
         if episode.awaits_reflection:
-            return self._reflect(episode, action)
+            return Asked(episode, action, None, None)
         code = extract_code(action, episode.task.entry_point)
-        execution = None if code is None else self._sandbox.run(episode.task, code)
+        verdict = None if code is None else self._sandbox.submit(episode.task, code)
+        return Asked(episode, action, code, verdict)
+
+    def judge(self, asked: Asked) -> Move:
+        """Where a step with this completion leads; waits for its program.
+
+        Raises:
+            InfrastructureError: the sandbox gave no verdict.
+        """
+        episode, completion, code, verdict = asked
+        if episode.awaits_reflection:
+            return self._reflect(episode, completion)
+        execution = verdict.result() if verdict else None
         attempt = Attempt(
-            completion=action,
+            completion=completion,
             code=code,
             results=execution.visible if execution else (),
             pass_rate=execution.reward if execution else 0.0,
@@ -160,37 +240,17 @@ class CodeFeedbackEnv(gym.Env[str, str]):
             "results": [result.to_json() for result in attempt.results],
             "feedback": self._prompts_of(after).feedback(after),
         }
-        observation, info = self._observe(after, told)
-        # Only now: a prompt set that raises must not cost an attempt.
-        self.episode, self.execution = after, execution
         truncated = after.out_of_turns and not after.solved
-        return observation, self._reward_of(after), after.solved, truncated, info
+        seen = self._observe(after, told)
+        return Move(after, execution, *seen, self._reward_of(after), after.solved, truncated)
 
-    def _reflect(
-        self, episode: Episode, reflection: str
-    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+    def go(self, move: Move) -> None:
+        """Take a move of this environment's own."""
+        self.episode, self.execution = move.episode, move.execution
+
+    def _reflect(self, episode: Episode, reflection: str) -> Move:
         after = episode.reflected(reflection)
-        observation, info = self._observe(after, {"reflection": reflection})
-        self.episode = after
-        return observation, 0.0, False, False, info
-
-    def render(self) -> str | None:
-        """The episode as text (`render_mode="ansi"`)."""
-        if self.render_mode is None or self.episode is None:
-            return None
-        return episode_text(self.episode)
-
-    def _begin(self, options: Mapping[str, Any]) -> Episode:
-        for name in options:
-            if name not in ("task_id", "snapshot"):
-                raise ValueError(f"reset option {name!r} is unknown; use 'task_id' or 'snapshot'")
-        snapshot = options.get("snapshot")
-        task_id = options.get("task_id")
-        if snapshot is not None:
-            return self._restored(snapshot, task_id)
-        if task_id is None:
-            task_id = self.task_ids[int(self.np_random.integers(len(self.task_ids)))]
-        return Episode(self._task(task_id), (), self.max_turns, self.reflection)
+        return Move(after, self.execution, *self._observe(after, {"reflection": reflection}))
 
     def _task(self, task_id: Any) -> Task:
         if task_id not in self._tasks:
@@ -231,7 +291,7 @@ class CodeFeedbackEnv(gym.Env[str, str]):
     def _open_episode(self) -> Episode:
         if self.episode is None:
             raise ResetNeeded("there is no episode yet; call reset() before step()")
-        if self.episode.solved or self.episode.out_of_turns:
+        if self.finished:
             raise ResetNeeded("this episode is finished; call reset() before the next step()")
         return self.episode
 

@@ -45,6 +45,9 @@ class Status(StrEnum):
 class InfrastructureError(RuntimeError):
     """The sandbox could not give a verdict; that says nothing about the program."""
 
+    env_nums: tuple[int, ...] = ()
+    """Of a step of many environments: which of them are without a verdict."""
+
 
 _MOST_BYTES = (1 << 63) - 1
 _MOST_SECONDS = 1_000_000

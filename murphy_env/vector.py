@@ -1,84 +1,124 @@
-"""Many episodes at once: one call steps them all, and the sandbox's workers share the work."""
+"""Many episodes at once: one call steps them all, and the sandbox's workers share the work.
+
+A step hands every program to the sandbox, waits for all verdicts, and only then lets the episodes
+go on. So whatever goes wrong in it, a step is taken by all environments or by none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from murphy_env.env import CodeFeedbackEnv
+from murphy_env import per_env
+from murphy_env.env import Asked, CodeFeedbackEnv, Move
+from murphy_env.per_env import Bools
+from murphy_env.types import Episode, InfrastructureError
 
-Bools = npt.NDArray[np.bool_]
 Observations = tuple[str, ...]
+Moves = dict[int, Move]
+"""By number of the environment."""
 
 
 class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
     """`num_envs` copies of `CodeFeedbackEnv` behind Gymnasium's vector interface.
 
-    Observations and actions are tuples of `num_envs` strings. An entry of `infos` is an array with
-    one element per environment (floats, or objects as `CodeFeedbackEnv` gives them) and a boolean
-    `_entry` that says who set it. `reset(options=...)` takes `task_id` and `snapshot` as sequences
-    of `num_envs` (None leaves one free) and `reset_mask`, a boolean array: who is to be reset.
+    They share tasks and sandbox; episode and random numbers are each one's own. Observations and
+    actions are tuples of `num_envs` strings. An entry of `infos` is an array with one element per
+    environment (floats, or objects as `CodeFeedbackEnv` gives them, snapshots included) and a
+    boolean `_entry` that says who set it. Equal seeds and actions give what
+    `gymnasium.vector.SyncVectorEnv` gives, but for the snapshots, which that one takes apart.
 
     Args:
         num_envs: how many.
-        autoreset_mode: as Gymnasium's; with SAME_STEP no generation is spent on a step whose action
-            is ignored.
+        autoreset_mode: Gymnasium's, or its value as text. With SAME_STEP a finished episode is
+            followed by a new one at once; its own last observation and info are
+            `infos["final_obs"]` and `infos["final_info"]`. NEXT_STEP, Gymnasium's default, spends a
+            step on that, and with it a completion that nobody reads. DISABLED leaves it to
+            `reset(options={"reset_mask": ...})`.
         **settings: those of `CodeFeedbackEnv`.
+
+    Attributes:
+        envs: the environments; each one's `episode` and `execution` may be read.
+
+    Example:
+        >>> from murphy_env.types import Task
+        >>> task = Task("inc", "Write inc(x).", ["assert inc(1) == 2"], entry_point="inc")
+        >>> envs = CodeFeedbackVectorEnv(2, tasks=[task])
+        >>> prompts, infos = envs.reset(seed=0)
+        >>> right, wrong = (f"<output>def inc(x): return x {op} 1</output>" for op in "+-")
+        >>> prompts, rewards, *_, infos = envs.step((right, wrong))
+        >>> rewards.tolist(), infos["_final_info"].tolist()
+        ([1.0, 0.0], [True, False])
+        >>> len(infos["snapshot"][1]["attempts"])  # that of 0 is of a new episode
+        1
+        >>> envs.close()
     """
 
     def __init__(
         self,
         num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         **settings: Any,
     ) -> None:
+        self._closing: Future[None] = Future()
         if type(num_envs) is not int or num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; give at least 1")
+            raise ValueError(f"num_envs is {num_envs!r}; give a whole number, at least 1")
+        self.autoreset_mode = per_env.autoreset(autoreset_mode)
         first = CodeFeedbackEnv(**settings)
-        # Copies share the tasks and the sandbox; episode and random numbers are each one's own.
         self.envs = [first, *(copy.copy(first) for _ in range(num_envs - 1))]
         self.num_envs = num_envs
         self.render_mode = first.render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**first.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = first.observation_space
         self.single_action_space = first.action_space
         self.observation_space = batch_space(first.observation_space, num_envs)
         self.action_space = batch_space(first.action_space, num_envs)
         self._observations = [""] * num_envs
-        self._done: Bools = np.ones(num_envs, dtype=np.bool_)
-        self._threads = ThreadPoolExecutor(num_envs if num_envs < 32 else 32)
+        self._restart: Bools = np.zeros(num_envs, dtype=np.bool_)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Observations, dict[str, Any]]:
-        """Begin new episodes in all environments, or in those that `options["reset_mask"]` names.
+        """Begin new episodes in all environments, or in some. Those that are not meant go on.
+
+        Args:
+            seed: as Gymnasium's vector environments take it: `seed + i` for environment i, or one
+                each (None leaves its random numbers as they are).
+            options: `task_id` and `snapshot`, sequences with one entry per environment (None leaves
+                one free), and `reset_mask`, a boolean array: who is meant.
 
         Raises:
-            ValueError: a list of another length than `num_envs`, a mask of another shape or type.
+            ValueError: a sequence of another length than `num_envs`, a mask of another shape or
+                type, what `CodeFeedbackEnv.reset` refuses. No episode has changed.
+            ClosedEnvironmentError: `close` was called.
         """
+        self._check_open()
         options = dict(options or {})
-        mask = self._mask(options.pop("reset_mask", None))
-        if isinstance(seed, np.integer):
-            seed = int(seed)
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
-        per_env: dict[str, Sequence[Any]] = {
-            name: self._listed(name, values) for name, values in options.items()
-        }
-        seeds = list(self._listed("seed", seeds if seeds is not None else [None] * self.num_envs))
+        chosen = np.flatnonzero(per_env.mask(options.pop("reset_mask", None), self.num_envs))
+        seeds = per_env.seeds(seed, self.num_envs)
+        named = self._named(chosen.tolist(), options)
+        moves: Moves = {}
+        for i in chosen.tolist():
+            if seeds[i] is not None:
+                self.envs[i].draw_from(seeds[i])
+            moves[i] = self._fresh(i, named.get(i))
+        self._go(moves)
+        self._restart[chosen] = False
         infos: dict[str, Any] = {}
-        for i in np.flatnonzero(mask).tolist():
-            own = {name: values[i] for name, values in per_env.items() if values[i] is not None}
-            self._observations[i], info = self.envs[i].reset(seed=seeds[i], options=own)
-            infos = self._add_info(infos, info, i)
-        self._done[mask] = False
+        for i, move in moves.items():
+            infos = self._add_info(infos, move.info, i)
         return tuple(self._observations), infos
 
     def step(
@@ -88,70 +128,160 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
 
         Raises:
             ValueError: not one completion per environment.
-            ResetNeeded: under `AutoresetMode.DISABLED`, an episode is finished.
-            InfrastructureError: the sandbox gave no verdict for one of them.
+            TypeError: a completion is not a string.
+            ResetNeeded: an environment has no episode, or under DISABLED a finished one.
+            InfrastructureError: the sandbox gave no verdict for those in its `env_nums`. No episode
+                has advanced, and the same actions may be given again: verdicts that are known need
+                no second execution.
+            ClosedEnvironmentError: `close` was called, before or meanwhile.
         """
-        self._listed("actions", actions)
-        for i, action in enumerate(actions):
-            # Before any is judged: a step is taken by all or by none.
-            if not isinstance(action, str):
-                raise TypeError(f"action {i} is {action!r}; give one text per environment")
-        restart = self._done & (self.autoreset_mode == AutoresetMode.NEXT_STEP)
-        outcomes = list(self._threads.map(self._step_one, range(self.num_envs), actions, restart))
-        rewards = np.zeros(self.num_envs)
-        terminations, truncations = (np.zeros(self.num_envs, dtype=np.bool_) for _ in range(2))
-        infos: dict[str, Any] = {}
-        for i, (observation, reward, terminated, truncated, info) in enumerate(outcomes):
-            rewards[i], terminations[i], truncations[i] = reward, terminated, truncated
-            if (terminated or truncated) and self.autoreset_mode == AutoresetMode.SAME_STEP:
-                final = {"final_obs": observation, "final_info": info}
-                infos = self._add_info(infos, final, i)
-                observation, info = self.envs[i].reset()
-            self._observations[i] = observation
-            infos = self._add_info(infos, info, i)
-        self._done = terminations | truncations
-        if self.autoreset_mode == AutoresetMode.SAME_STEP:
-            self._done = np.zeros(self.num_envs, dtype=np.bool_)
-        return tuple(self._observations), rewards, terminations, truncations, infos
+        self._check_open()
+        per_env.texts(actions, self.num_envs)
+        playing = np.flatnonzero(~self._restart).tolist()
+        self._check_playing(playing)
+        moves = self._judged({i: self._ask(i, actions[i]) for i in playing})
+        moves |= {i: self._fresh(i) for i in np.flatnonzero(self._restart).tolist()}
+        ends = [i for i in playing if moves[i].terminated or moves[i].truncated]
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        after = {i: self._fresh(i) for i in ends} if same_step else {}
+        self._go(moves | after)
+        self._restart[:] = False
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self._restart[ends] = True
+        return self._batched([moves[i] for i in range(self.num_envs)], after)
 
     def render(self) -> Any:
-        """Each episode as text."""
+        """Each episode as text (`render_mode="ansi"`)."""
         return tuple(env.render() for env in self.envs)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """End the threads; the sandbox is shared and stays."""
-        self._threads.shutdown()
+        """End a step that is under way in another thread; the sandbox is shared and stays."""
+        with contextlib.suppress(InvalidStateError):  # closed by two at a time
+            self._closing.set_result(None)
 
-    def _step_one(
-        self, i: int, action: str, restart: bool
-    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        if restart:
-            observation, info = self.envs[i].reset()
-            return observation, 0.0, False, False, info
-        return self.envs[i].step(action)
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What each environment's method of that name gives, or its attribute."""
+        found = [env.get_wrapper_attr(name) for env in self.envs]
+        return tuple(one(*args, **kwargs) if callable(one) else one for one in found)
 
-    def _listed(self, name: str, values: Any) -> Sequence[Any]:
-        sized = hasattr(values, "__len__") and not isinstance(values, str)
-        if not sized or len(values) != self.num_envs:
-            raise ValueError(
-                f"{name} is {values!r}; give a sequence of {self.num_envs}, one per environment"
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Each environment's attribute of that name."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute: a list or tuple holds one value per environment, else all get `values`.
+
+        Raises:
+            ValueError: a list or tuple of another length.
+        """
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        values = per_env.listed(name, values, self.num_envs)
+        for env, value in zip(self.envs, values, strict=True):
+            env.set_wrapper_attr(name, value)
+
+    @property  # type: ignore[misc]  # as SyncVectorEnv: many, and none to set
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """Each environment's random numbers."""
+        return tuple(env.np_random for env in self.envs)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Each environment's seed; -1 where it is not known."""
+        return tuple(env.np_random_seed for env in self.envs)
+
+    def _named(self, chosen: Sequence[int], options: Mapping[str, Any]) -> dict[int, Episode]:
+        """Episodes that were asked for, so that one which cannot be had leaves all as they are."""
+        for name in options:
+            if name not in ("task_id", "snapshot"):
+                raise ValueError(
+                    f"reset option {name!r} is unknown; use 'task_id', 'snapshot' or 'reset_mask'"
+                )
+        values = {name: per_env.listed(name, options[name], self.num_envs) for name in options}
+        named: dict[int, Episode] = {}
+        for i in chosen:
+            own = {name: given[i] for name, given in values.items() if given[i] is not None}
+            if own:
+                try:
+                    named[i] = self.envs[i].choose(own)
+                except ValueError as error:
+                    raise ValueError(f"environment {i}: {error}") from error
+        return named
+
+    def _fresh(self, i: int, episode: Episode | None = None) -> Move:
+        with _noting(i):
+            return self.envs[i].start(episode or self.envs[i].choose({}))
+
+    def _ask(self, i: int, action: str) -> Asked:
+        with _noting(i):
+            return self.envs[i].ask(action)
+
+    def _judged(self, asked: Mapping[int, Asked]) -> Moves:
+        moves: Moves = {}
+        faults: dict[int, InfrastructureError] = {}
+        for i, each in asked.items():
+            if each.verdict is not None and not each.verdict.done():
+                either: list[Future[Any]] = [each.verdict, self._closing]
+                wait(either, return_when=FIRST_COMPLETED)
+            self._check_open()
+            try:
+                with _noting(i):
+                    moves[i] = self.envs[i].judge(each)
+            except InfrastructureError as fault:
+                faults[i] = fault
+        if faults:
+            raise self._without_verdict(faults) from next(iter(faults.values()))
+        return moves
+
+    def _without_verdict(self, faults: Mapping[int, InfrastructureError]) -> InfrastructureError:
+        reasons = "; ".join(sorted({str(fault) for fault in faults.values()}))
+        error = InfrastructureError(
+            f"environments {list(faults)} of {self.num_envs}: {reasons}. No episode has advanced: "
+            "step again with the same actions, or first reset these (env_nums of this error)"
+        )
+        error.env_nums = tuple(faults)
+        return error
+
+    def _go(self, moves: Moves) -> None:
+        for i, move in moves.items():
+            self.envs[i].go(move)
+            self._observations[i] = move.observation
+
+    def _batched(
+        self, moves: Sequence[Move], after: Moves
+    ) -> tuple[Observations, npt.NDArray[np.float64], Bools, Bools, dict[str, Any]]:
+        infos: dict[str, Any] = {}
+        for i, move in enumerate(moves):
+            if i in after:
+                final = {"final_obs": move.observation, "final_info": move.info}
+                infos = self._add_info(infos, final, i)
+            infos = self._add_info(infos, after.get(i, move).info, i)
+        return (
+            tuple(self._observations),
+            np.array([move.reward for move in moves], dtype=np.float64),
+            np.array([move.terminated for move in moves], dtype=np.bool_),
+            np.array([move.truncated for move in moves], dtype=np.bool_),
+            infos,
+        )
+
+    def _check_open(self) -> None:
+        if self._closing.done():
+            raise ClosedEnvironmentError("these environments are closed; make new ones")
+
+    def _check_playing(self, playing: Sequence[int]) -> None:
+        new = [i for i in playing if self.envs[i].episode is None]
+        over = [i for i in playing if i not in new and self.envs[i].finished]
+        if new:
+            raise ResetNeeded(f"environments {new} have no episode yet; call reset() before step()")
+        if over:
+            raise ResetNeeded(
+                f"the episodes of environments {over} are finished; call "
+                "reset(options={'reset_mask': ...}) before the next step()"
             )
-        return values  # type: ignore[no-any-return]
-
-    def _mask(self, given: Any) -> Bools:
-        if given is None:
-            return np.ones(self.num_envs, dtype=np.bool_)
-        mask: Bools = np.asarray(given)
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise ValueError(
-                f"reset_mask is {mask!r}; give a boolean array of shape ({self.num_envs},) "
-                "with at least one True"
-            )
-        return mask
 
     def _add_info(
         self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
-    ) -> Any:
+    ) -> dict[str, Any]:
         # Gymnasium's own would take snapshots apart into arrays of their parts.
         for name, value in env_info.items():
             if name == "final_info":
@@ -164,3 +294,13 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             mask = vector_infos.setdefault(f"_{name}", np.zeros(self.num_envs, dtype=np.bool_))
             mask[env_num] = True
         return vector_infos
+
+
+@contextlib.contextmanager
+def _noting(i: int) -> Iterator[None]:
+    """Says in an error that passes which environment it is of."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in environment {i} of a vector environment")
+        raise

@@ -18,6 +18,7 @@ FLOORS = [
     ["murphy_env.sources"],
     ["murphy_env.spaces", "murphy_env.hidden", "murphy_env.rendering"],
     ["murphy_env.env"],
+    ["murphy_env.per_env"],
     ["murphy_env.vector", "murphy_env.wrappers"],
     ["murphy_env"],
     ["murphy_agents.tree"],
@@ -27,7 +28,7 @@ FLOORS = [
     ["murphy_agents.peers", "murphy_agents.balance"],
     ["murphy_agents.algorithms", "murphy_agents.variants"],
     ["murphy_agents.engines", "murphy_agents.engines.protocol", "murphy_agents.codec"],
-    ["murphy_agents.clock", "murphy_agents.files"],
+    ["murphy_agents.clock", "murphy_agents.files", "murphy_agents.saved_adapters"],
     ["murphy_agents.stats"],
     ["murphy_agents.evaluation.chain", "murphy_agents.evaluation.result"],
     ["murphy_agents.engines.intake", "murphy_agents.lease"],
@@ -43,12 +44,14 @@ FLOORS = [
     ["murphy_agents.room"],
     ["murphy_agents.evaluation.reflexion"],
     # From here on torch may be imported.
-    ["murphy_agents.evaluation_mode"],
+    ["murphy_agents.evaluation_mode", "murphy_agents.bitsandbytes_there"],
+    ["murphy_agents.quantised"],
     ["murphy_agents.update"],
-    ["murphy_agents.optimizer", "murphy_agents.reference"],
+    ["murphy_agents.optimizer", "murphy_agents.reference", "murphy_agents.adapters"],
     ["murphy_agents.policy"],
     [
         "murphy_agents.engines.drawing",
+        "murphy_agents.engines.ending",
         "murphy_agents.engines.kv_cache",
         "murphy_agents.engines.decoding",
         "murphy_agents.engines.transformers",
@@ -69,19 +72,30 @@ FLOORS = [
     ["murphy_agents.tiny"],
     ["murphy_agents.settings", "murphy_agents.run.trackers", "murphy_agents.stats.significance"],
     ["murphy_agents.config", "murphy_agents.strategies"],
-    ["murphy_agents.metrics", "murphy_agents.checkpoint", "murphy_agents.run.provenance"],
+    [
+        "murphy_agents.metrics",
+        "murphy_agents.checkpoint",
+        "murphy_agents.run.provenance",
+        "murphy_agents.run.origin",
+    ],
+    ["murphy_agents.card.names", "murphy_agents.card.told"],
+    ["murphy_agents.card.training"],
+    ["murphy_agents.card.write"],
+    ["murphy_agents.card"],
     ["murphy_agents.run"],
+    ["murphy_agents.generation"],
     ["murphy_agents.wiring", "murphy_agents.learner", "murphy_agents.log"],
     ["murphy_agents.evaluation.config"],
     ["murphy_agents.evaluate", "murphy_agents.evaluation"],
     ["murphy_agents.training"],
     ["murphy_agents.show"],
     ["murphy_agents.report"],
-    ["murphy_agents.dry_run"],
-    ["murphy_agents.compare", "murphy_agents.standings"],
+    ["murphy_agents.dry_run", "murphy_agents.merging"],
+    ["murphy_agents.export"],
+    ["murphy_agents.compare", "murphy_agents.standings", "murphy_agents.fit"],
     ["murphy_agents.cli", "murphy_agents"],
 ]
-TORCH_FREE_FLOORS = 25
+TORCH_FREE_FLOORS = 26
 HEAVY = {"torch", "transformers", "accelerate", "peft", "vllm", "trl", "scipy", "matplotlib"}
 
 

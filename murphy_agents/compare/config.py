@@ -17,7 +17,8 @@ def _passed(name: str, default: Any = dataclasses.MISSING) -> Any:
     """A field that every run is told, described as in `murphy train`, whose default it has."""
     there = TrainConfig.__dataclass_fields__[name]
     chosen = there.default if default is dataclasses.MISSING else default
-    return described(chosen, there.metadata["help"])
+    (short,) = there.metadata.get("aliases", [None])
+    return described(chosen, there.metadata["help"], short and short.removeprefix("--"))
 
 
 @dataclass
@@ -77,6 +78,7 @@ class CompareConfig:
     transcript: str | None = _passed("transcript")
     hidden_share: float = _passed("hidden_share")
     sandbox_level: str = _passed("sandbox_level")
+    schedule: str = _passed("schedule", "level")  # repeats bit for bit on a CPU
     max_completion_length: int = _passed("max_completion_length", 64)
     temperature: float = _passed("temperature", 0.6)
     max_steps: int = _passed("max_steps", 60)

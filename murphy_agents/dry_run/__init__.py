@@ -4,7 +4,9 @@
 * `hub`: whether the hub answers; where it does not, only what is in the cache is looked at
 * `model`: the model as a run would have it, but without weights
 * `counts`: what a run draws and trains at most, from trees that the real algorithm grows
-* `memory`: an estimate of its memory, plain arithmetic; `sizes`: the same beside the device
+* `memory`: an estimate of what training takes, plain arithmetic; `colocated`: of what vLLM takes
+  beside it; `packed`: of weights in 4 bits; `sizes`: from a run's settings to these
+* `card`: the memory that is there; `fitting`: what is needed beside it, and what would help
 * `checks`: the checks one by one; `examine`: all of them in order
 
 Nothing is trained, generated or run in the sandbox, and nothing is written into `output_dir`.

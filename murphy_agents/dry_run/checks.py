@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from murphy_agents import wiring
+from murphy_agents import generation, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import counts, hub
@@ -36,6 +36,7 @@ class Prompts:
 def settings(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:
     """Settings are checked when they are read; here, whether what they name is installed."""
     wiring.check_installed(config)
+    wiring.refuse_nothing_to_train(config)
     turns = "turn" if algorithm.num_turns == 1 else "turns"
     pruned = "" if config.prune == "keep_all" else f", {config.prune} keeps {config.prune_budget}"
     return True, f"{config.algorithm}, {algorithm.num_turns} {turns}{pruned}"
@@ -108,7 +109,7 @@ def environment(
 
 def prompts(config: TrainConfig, policy: Policy, envs: EnvPool) -> tuple[Prompts, str]:
     """Chat template and length of the first prompts."""
-    sampler = wiring.make_sampler(config, policy, envs)
+    sampler = wiring.make_sampler(config, policy, envs, generation.the_model_itself)
     num_long, lengths = check_room(sampler), prompt_lengths(sampler)
     found = Prompts(max(lengths), sampler.engine.context_length)
     return found, (
@@ -142,6 +143,8 @@ def run(
 
 def device(config: TrainConfig) -> tuple[torch.device, str]:
     """Where the model would go."""
+    if config.card_gb is not None:
+        raise NotCheckedError(f"card_gb is given: a GPU of {config.card_gb:g} GB, wherever it is")
     if config.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise NotCheckedError(f"device is {config.device!r}, and this machine has none")
     found = wiring.device_of(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
@@ -9,9 +10,11 @@ from rich.console import Console
 
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
-from murphy_agents.dry_run import checks, sizes
+from murphy_agents.dry_run import card as cards
+from murphy_agents.dry_run import checks, fitting, sizes
 from murphy_agents.dry_run import model as models
-from murphy_agents.dry_run.findings import Findings
+from murphy_agents.dry_run.card import Card
+from murphy_agents.dry_run.findings import Findings, NotCheckedError
 from murphy_agents.lease import EnvPool
 from murphy_agents.strategies import algorithm_of
 
@@ -71,8 +74,21 @@ def _run(config: TrainConfig, algorithm: Algorithm, envs: EnvPool | None, found:
     device = found.tried("device", partial(checks.device, config))
     if policy and prompts and problem:
         estimated = partial(sizes.estimated, config, policy, prompts, problem)
-        if estimate := found.tried("memory", estimated):
-            found.notes += sizes.lines(estimate)
-            found.tried("room", partial(sizes.compared, estimate, device))
+        if needed := found.tried("memory", estimated):
+            _room(needed, partial(cards.of_run, config, device), found)
     else:
         found.skipped("memory", "needs the model and the tasks")
+
+
+def _room(needed: sizes.Demand, card_of_run: Callable[[], Card], found: Findings) -> None:
+    """Whether what is needed fits onto the card."""
+    try:
+        card = card_of_run()
+    except NotCheckedError as reason:
+        found.notes += fitting.lines(needed)
+        found.skipped("room", str(reason))
+        return
+    found.notes += fitting.lines(needed, card)
+    if needed.vllm:
+        found.tried("vllm", partial(fitting.shared, needed, needed.vllm, card))
+    found.tried("room", partial(fitting.compared, needed, card))

@@ -2,14 +2,15 @@
 
 An estimate of the most, meant to be right within a fifth where the limits of the settings are
 reached. Every part says what it assumes. Covered: models of decoder layers with attention and a
-gated feed-forward part (Qwen3, OLMo 2, Llama). Not counted: what the device's libraries take for
-themselves (about 1 GiB on a CUDA device), fragmentation, buffers such as rotary tables, masks of
-one micro-batch, what a layer holds for a moment while prompts are read.
+gated feed-forward part (Qwen3, OLMo 2, Llama). Not counted here: what the device's libraries take
+and fragmentation, for which `card` holds a reserve; buffers such as rotary tables, masks of one
+micro-batch, what a layer holds for a moment while prompts are read, copies of weights on their way
+to another engine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 GIB = 1 << 30
@@ -99,6 +100,10 @@ class Work:
     """Whether the optimizer keeps its states in 8 bits."""
     gathers_paths: bool = False
     """Whether attention gathers the keys and values of each segment's path along a trie."""
+    draws_here: bool = True
+    """Whether this model itself generates; else an engine with weights and a cache of its own."""
+    unpacked_bytes: int = 0
+    """Of the largest packed layer, which is unpacked for the time that it multiplies."""
 
 
 class Part(NamedTuple):
@@ -149,15 +154,33 @@ def estimate(shape: Shape, work: Work) -> Estimate:
         halved = work.reference_bytes < work.weight_bytes
         told = "a frozen copy, for KL" + (", linear layers in half precision" if halved else "")
         always.append(Part("reference", work.reference_bytes, told))
-    return Estimate(
-        tuple(always),
-        {
-            "generation": (_cache(shape, work), _drawing(shape, work)),
-            "update": (*_activations(shape, work), _logits(shape, work)),
-            "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
-        },
-        work.eight_bit,
-    )
+    unpacked = _unpacked(work)
+    phases = {
+        "generation": (_cache(shape, work), _drawing(shape, work), *unpacked),
+        "update": (*_activations(shape, work), _logits(shape, work), *unpacked),
+        "optimizer step": (Part("temporaries", work.step_bytes, _STEPS[work.eight_bit]),),
+    }
+    if not work.draws_here:
+        del phases["generation"]
+    return Estimate(tuple(always), phases, work.eight_bit)
+
+
+def token_bytes(shape: Shape, number_bytes: int) -> int:
+    """Keys and values of one id in all layers."""
+    return 2 * shape.num_layers * shape.key_value * number_bytes
+
+
+def rows_in(shape: Shape, work: Work, room_bytes: float) -> int:
+    """Completions that generation can hold at a time in so much room, none too many for the run.
+
+    0: not one. To have as many, set `max_cache_tokens` to their number times `work.row_tokens`.
+    """
+    a_row = CACHE_ROOM * work.row_tokens * token_bytes(shape, work.number_bytes)
+    a_row += shape.vocab * _drawn_bytes(work)
+    one = estimate(shape, replace(work, cache_tokens=work.row_tokens, draws_here=True))
+    if one.phase_bytes("generation") > room_bytes:
+        return 0
+    return min(work.rows, 1 + int((room_bytes - one.phase_bytes("generation")) // a_row))
 
 
 def kept_per_token(shape: Shape, gathers_paths: bool = False) -> int:
@@ -185,17 +208,27 @@ def kept_bytes_per_token(
 
 def _cache(shape: Shape, work: Work) -> Part:
     tokens = max(min(work.rows * work.row_tokens, work.cache_tokens), work.row_tokens)
-    a_token = 2 * shape.num_layers * shape.key_value * work.number_bytes
+    a_token = token_bytes(shape, work.number_bytes)
     told = f"keys and values of {tokens:,} ids, {a_token:,} bytes each, and a quarter for growth"
     return Part("cache", CACHE_ROOM * tokens * a_token, told)
 
 
 def _drawing(shape: Shape, work: Work) -> Part:
-    # Logits, scores and weights, sums in float64; sorted weights with their order for the nucleus.
-    each = 20 if work.top_p == 1 else 56
+    each = _drawn_bytes(work)
     rows = min(work.rows, max(1, work.cache_tokens // work.row_tokens))
     told = f"{rows} completions at a time, {each} bytes for each token of the vocabulary"
     return Part("drawing", rows * shape.vocab * each, told)
+
+
+def _drawn_bytes(work: Work) -> int:
+    # Logits, scores and weights, sums in float64; sorted weights with their order for the nucleus.
+    return 20 if work.top_p == 1 else 56
+
+
+def _unpacked(work: Work) -> list[Part]:
+    if not work.unpacked_bytes:
+        return []
+    return [Part("unpacked", work.unpacked_bytes, "the largest packed layer, while it multiplies")]
 
 
 def _activations(shape: Shape, work: Work) -> list[Part]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from murphy_agents import wiring
+from murphy_agents import quantised, wiring
 from murphy_agents.config import TrainConfig
+from murphy_agents.dry_run import packed
 from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Model, Policy
@@ -68,10 +69,17 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
         policy = Policy.wrap(model.to(dtype), tokenizer, **settings)
     else:
         try:
-            policy = _on_meta(_folder_of(config.model, kind, variant), dtype, settings)
+            folder = _folder_of(config.model, kind, variant)
+            if config.load_in_4bit:
+                quantised.refuse_stored(folder)
+            policy = _on_meta(folder, dtype, settings)
         except OSError as error:
             raise OSError(f"{config.model}: {error}") from error
-    return policy, _described(policy) + _laid_out(policy, config.layout)
+    told = _described(policy) + _laid_out(policy, config.layout)
+    if config.load_in_4bit:
+        packed.pack(policy.model)
+        told += "; linear layers in 4 bits"
+    return policy, told
 
 
 def _folder_of(name: str, kind: str, variant: str) -> str:
@@ -105,10 +113,17 @@ def _on_meta(name: str, dtype: torch.dtype, settings: dict[str, Any]) -> Policy:
 
 
 def _bare(name: str, dtype: torch.dtype) -> Model:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
+
+    return of_config(AutoConfig.from_pretrained(name), dtype)
+
+
+def of_config(config: Any, dtype: torch.dtype) -> Model:
+    """A causal language model as its config says; without weights where `meta` is the device."""
+    from transformers import AutoModelForCausalLM
 
     make: Any = AutoModelForCausalLM.from_config  # untyped there
-    return make(AutoConfig.from_pretrained(name), dtype=dtype)
+    return make(config, dtype=dtype)
 
 
 def _with_adapters(folder: str, dtype: torch.dtype) -> Model:

@@ -1,19 +1,21 @@
-"""The memory of a run: from its settings to the estimate, and the estimate beside the device."""
+"""The memory of a run: from its settings to what training needs, and vLLM beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 
 from murphy_agents import optimizer
 from murphy_agents.config import TrainConfig
-from murphy_agents.dry_run import memory
+from murphy_agents.dry_run import memory, packed
 from murphy_agents.dry_run.checks import Prompts
+from murphy_agents.dry_run.colocated import Need
 from murphy_agents.dry_run.counts import PerProblem
-from murphy_agents.dry_run.findings import DoesNotFitError, NotCheckedError
+from murphy_agents.dry_run.findings import NotCheckedError
 from murphy_agents.engines.transformers import MAX_BATCH_ROWS
+from murphy_agents.generation import vllm_dtype_of
 from murphy_agents.policy import Policy
 from murphy_agents.update.attention import Way, default_way
 from murphy_agents.update.head import max_logits
@@ -22,33 +24,62 @@ FEEDBACK_TOKENS = 1000
 """Ids that feedback on one attempt adds to the next prompt at most: 2,000 characters are shown."""
 
 
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""For which vLLM makes room; adapters take that of the next one."""
+
+
+class Demand(NamedTuple):
+    """What a run needs of its card."""
+
+    shape: memory.Shape
+    work: memory.Work
+    training: memory.Estimate
+    """Generation by the model in training included."""
+    vllm: Need | None
+    """Beside it; None where generation takes nothing else of the card."""
+
+
 def estimated(
     config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProblem
-) -> tuple[memory.Estimate, str]:
-    """The estimate and its sums.
+) -> tuple[Demand, str]:
+    """What is needed, and its sums.
 
     Raises:
         NotCheckedError: the model is of a kind that is not covered.
     """
+    found = demand(config, policy, prompts, problem)
+    training = found.training
+    phases = ", ".join(f"{name} {gib(training.phase_bytes(name))}" for name in training.phases)
+    said = f"at most {gib(training.most_bytes)} GiB ({phases}; estimated, see below)"
+    if found.vllm:
+        said += ", and vLLM beside it"
+    elif not found.work.draws_here:
+        said += "; the vLLM server has devices of its own"
+    return found, said
+
+
+def demand(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProblem) -> Demand:
+    """What training and vLLM need; errors as `estimated`."""
     try:
         shape = memory.Shape.of(policy.model.config)
     except ValueError as error:
         raise NotCheckedError(str(error)) from error
-    estimate = memory.estimate(shape, work(config, policy, prompts, problem))
-    phases = ", ".join(f"{name} {_gib(estimate.phase_bytes(name))}" for name in estimate.phases)
-    return estimate, f"at most {_gib(estimate.most_bytes)} GiB ({phases}; estimated, see below)"
+    done = work(config, policy, prompts, problem)
+    need = None
+    if config.engine == "vllm":
+        need = _need(config, policy, shape, prompts.context, done.row_tokens)
+    return Demand(shape, done, memory.estimate(shape, done), need)
 
 
 def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProblem) -> memory.Work:
     """What the run does with the model, at its most."""
     trained, eight_bit = policy.trainable_parameters(), config.optim == "adamw_8bit"
-    attempt = config.max_completion_length + FEEDBACK_TOKENS
-    row = prompts.longest + (len(problem.by_turn) - 1) * attempt + config.max_completion_length
-    row = min(row, prompts.context)
+    number_bytes = getattr(torch, config.dtype).itemsize
+    row = row_tokens(config, prompts, problem)
     return memory.Work(
-        weight_bytes=_bytes_of(policy.model.parameters()),
+        weight_bytes=_bytes_of(policy.model.parameters()) + packed.scale_bytes(policy.model),
         trained_bytes=_bytes_of(trained),
-        number_bytes=getattr(torch, config.dtype).itemsize,
+        number_bytes=number_bytes,
         optimizer_bytes=optimizer.state_bytes(config.optim, policy.model),
         step_bytes=max(map(_size, trained)) if eight_bit else _bytes_of(trained),
         reference_bytes=_bytes_of(policy.frozen.parameters()) if policy.frozen is not None else 0,
@@ -62,45 +93,42 @@ def work(config: TrainConfig, policy: Policy, prompts: Prompts, problem: PerProb
         checkpointing=config.gradient_checkpointing,
         eight_bit=eight_bit,
         gathers_paths=config.layout != "padded" and _way(config) in ("segments", "varlen"),
+        draws_here=config.engine == "transformers",
+        unpacked_bytes=packed.unpacked_bytes(policy.model, number_bytes),
     )
 
 
-def compared(estimate: memory.Estimate, device: torch.device | None) -> tuple[float, str]:
-    """Whether the device has as much free now.
-
-    Raises:
-        DoesNotFitError: it has less; names what would help.
-        NotCheckedError: there is no such device here, or it does not tell.
-    """
-    if device is None:
-        raise NotCheckedError("no device here to compare the estimate with")
-    free = _free_bytes(device)
-    told = f"{_gib(estimate.most_bytes)} GiB needed at most, {_gib(free)} GiB free on {device}"
-    if estimate.most_bytes > free:
-        raise DoesNotFitError(f"{told}; {_remedy(estimate)}")
-    return free, told
+def row_tokens(config: TrainConfig, prompts: Prompts, problem: PerProblem) -> int:
+    """Most ids of a completion and its prompt, which quotes all attempts before it."""
+    attempt = config.max_completion_length + FEEDBACK_TOKENS
+    row = prompts.longest + (len(problem.by_turn) - 1) * attempt + config.max_completion_length
+    return min(row, prompts.context, config.vllm_max_model_length or prompts.context)
 
 
-def lines(estimate: memory.Estimate) -> Iterator[str]:
-    """The parts of an estimate in GiB, and what each assumes."""
-    yield "memory in GiB, where limits are reached:"
-    for name, listed in (("always", estimate.always), *estimate.phases.items()):
-        for part in listed:
-            yield f"  {name:<15}{part.name:<12}{_gib(part.num_bytes):>7}  {part.assumes}"
+def _need(
+    config: TrainConfig, policy: Policy, shape: memory.Shape, context: int, row_tokens: int
+) -> Need:
+    """What vLLM holds: the model without packing, in its own type, and room for adapters."""
+    number_bytes = getattr(torch, vllm_dtype_of(config)).itemsize
+    adapters = policy.trainable_parameters() if policy.has_adapters else []
+    left_out = {id(parameter) for parameter in adapters}
+    own = [p for p in policy.model.parameters() if id(p) not in left_out]
+    room = sum(p.numel() for p in adapters) * _room_for_rank(policy) if adapters else 0
+    return Need(
+        shape=shape,
+        weight_bytes=packed.num_numbers(policy.model, own) * number_bytes,
+        adapter_bytes=round(room * number_bytes),
+        number_bytes=number_bytes,
+        row_tokens=row_tokens,
+        longest_tokens=config.vllm_max_model_length or context,
+        utilization=config.vllm_gpu_memory_utilization,
+    )
 
 
-def _remedy(estimate: memory.Estimate) -> str:
-    """What would lower the widest phase, or what is always held where that is most of it."""
-    by_phase = {
-        "generation": "lower max_cache_tokens",
-        "update": "set gradient_checkpointing, bf16, or lower max_tokens_per_forward",
-    }
-    adapters = "train adapters on half-precision weights (use_peft, dtype bfloat16)"
-    if not estimate.eight_bit:
-        adapters += ", or set optim adamw_8bit"
-    if estimate.always_bytes > estimate.most_bytes / 2:
-        return adapters
-    return f"{by_phase.get(estimate.widest, adapters)}, or {adapters}"
+def _room_for_rank(policy: Policy) -> float:
+    """What vLLM sets aside for adapters, of what they take."""
+    rank: int = max(adapter.r for adapter in policy.model.peft_config.values())
+    return min((known for known in LORA_RANKS if known >= rank), default=rank) / rank
 
 
 def _way(config: TrainConfig) -> Way:
@@ -110,6 +138,8 @@ def _way(config: TrainConfig) -> Way:
 
 def _device_type(config: TrainConfig) -> str:
     """Of the run's device, which need not be here."""
+    if config.card_gb is not None:
+        return "cuda"
     kind = config.device.partition(":")[0]
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,15 +154,6 @@ def _size(parameter: torch.Tensor) -> int:
     return parameter.numel() * parameter.element_size()
 
 
-def _free_bytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    told = Path("/proc/meminfo")
-    if device.type == "cpu" and told.exists():
-        named = dict(line.split(":") for line in told.read_text(encoding="utf-8").splitlines())
-        return 1024.0 * int(named["MemAvailable"].split()[0])
-    raise NotCheckedError(f"how much a {device.type!r} device has free is not known")
-
-
-def _gib(num_bytes: float) -> str:
+def gib(num_bytes: float) -> str:
+    """In GiB, for a reader."""
     return f"{num_bytes / memory.GIB:.1f}" if num_bytes >= 0.05 * memory.GIB else "<0.1"

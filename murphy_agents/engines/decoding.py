@@ -1,7 +1,7 @@
 """The batch of samples in decoding: takes some in, draws a token for each, lets finished ones go.
 
 R: rows (samples), P: distinct prompts, L: longest prompt, T: ids read at once, C: columns of the
-cache, M: most tokens of a completion, V: vocabulary, E: end tokens.
+cache, M: most tokens of a completion, V: vocabulary.
 """
 
 # A tensor's name ends in its dimensions.
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from murphy_agents.engines.drawing import Rule, draw, uniforms
+from murphy_agents.engines.ending import Ending
 from murphy_agents.engines.kv_cache import Part, merge, new_cache
 from murphy_agents.engines.protocol import Request
 
@@ -69,6 +70,7 @@ class _Rows:
         greedy = any(p.temperature == 0 for p in params)
         nucleus = any(p.top_p < 1 for p in params)
         self.rule = Rule(self.temperature_R, self.top_p_R, greedy, nucleus)
+        self.stops = [p.stop for p in params]
 
     @classmethod
     def starting(cls, samples: list[Sample], device: torch.device) -> _Rows:
@@ -111,14 +113,17 @@ class _Rows:
         columns = zip(*(part._tensors() for part in parts), strict=True)
         return cls(samples, *(_stack(tensors) for tensors in columns))
 
-    def record(self, logits_RV: Tensor, eos_E: Tensor) -> list[Finished]:
+    def record(self, logits_RV: Tensor, ending: Ending) -> list[Finished]:
         """Draw the next id of every row; returns the rows that it finished."""
         at_R1 = self.drawn_R[:, None]
         uniform_R = self.uniform_RM.gather(1, at_R1).squeeze(1)
         self.next_R, logprob_R = draw(logits_RV, uniform_R, self.rule)
         self.ids_RM.scatter_(1, at_R1, self.next_R[:, None])
         self.logprob_RM.scatter_(1, at_R1, logprob_R[:, None])
-        at_end_R = torch.isin(self.next_R, eos_E) | (self.drawn_R + 1 == self.limit_R)
+        num_R = self.drawn_R + 1
+        at_end_R = ending.ended(self.next_R, num_R, self.limit_R)
+        if any(self.stops):
+            at_end_R |= ending.at_stop(self.stops, self.ids_RM, num_R, self.live_R & ~at_end_R)
         ended_R = self.live_R & at_end_R
         self.live_R &= ~ended_R
         self.drawn_R += self.live_R
@@ -141,13 +146,13 @@ class DecodingBatch:
 
     Args:
         model: a causal language model of `transformers`, or one wrapped by PEFT.
-        eos_ids: ids that end a completion.
+        ending: tells where a completion ends.
         max_prefill_tokens: prompt ids, padding included, that are read in one forward.
     """
 
-    def __init__(self, model: Any, eos_ids: frozenset[int], max_prefill_tokens: int) -> None:
+    def __init__(self, model: Any, ending: Ending, max_prefill_tokens: int) -> None:
         self._model = model
-        self._eos_E = torch.tensor(sorted(eos_ids), device=model.device)
+        self._ending = ending
         self._max_prefill_tokens = max_prefill_tokens
         self._rows: _Rows | None = None
         self._cache = new_cache()
@@ -163,10 +168,10 @@ class DecodingBatch:
             place = {prompt: i for i, prompt in enumerate(prompts)}
             taken = [s for s in samples if s.request.prompt_ids in place]
             prompt_R = torch.tensor(
-                [place[s.request.prompt_ids] for s in taken], device=self._eos_E.device
+                [place[s.request.prompt_ids] for s in taken], device=self._ending.device
             )
-            rows = _Rows.starting(taken, self._eos_E.device)
-            finished += rows.record(logits_PV[prompt_R], self._eos_E)
+            rows = _Rows.starting(taken, self._ending.device)
+            finished += rows.record(logits_PV[prompt_R], self._ending)
             live_R = rows.live()
             if len(live_R):
                 part_rows = rows.select(live_R)
@@ -189,7 +194,7 @@ class DecodingBatch:
             self._cache,
         )
         rows.length_R += 1
-        finished = rows.record(logits_RV, self._eos_E)
+        finished = rows.record(logits_RV, self._ending)
         self._drop(finished)
         return finished
 
@@ -215,7 +220,7 @@ class DecodingBatch:
 
     def _read(self, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, Tensor]:
         """The cache of the prompts and the logits (P, V) of what follows each."""
-        longest, device = max(map(len, prompts)), self._eos_E.device
+        longest, device = max(map(len, prompts)), self._ending.device
         padded = [(0,) * (longest - len(prompt)) + tuple(prompt) for prompt in prompts]
         length_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
         columns_L = torch.arange(longest, device=device)

@@ -46,7 +46,7 @@ class LastingEngine:
         make: gives a new engine, with the weights that it is made with; called at once, and after
             every death.
         restore: gives a new engine the weights in use and proves that it has them; called after a
-            death alone.
+            death alone. It may be set later; as long as it is None, the first death is the end.
         max_restarts: deaths in all that are survived; 0: none.
 
     Attributes:
@@ -54,13 +54,16 @@ class LastingEngine:
     """
 
     def __init__(
-        self, make: Callable[[], Engine], restore: Callable[[Engine], None], max_restarts: int = 3
+        self,
+        make: Callable[[], Engine],
+        restore: Callable[[Engine], object] | None = None,
+        max_restarts: int = 3,
     ) -> None:
         if max_restarts < 0:
             raise ValueError(f"max_restarts is {max_restarts}; give 0 (no restart) or more")
         self.deaths: list[str] = []
         self._make = make
-        self._restore = restore
+        self.restore = restore
         self._max_restarts = max_restarts
         self._asked: dict[Hashable, _Asked] = {}
         self._end: str | None = None
@@ -156,7 +159,9 @@ class LastingEngine:
         engine = self._make()
         self._lives.append(engine.stats)
         try:
-            self._restore(engine)
+            if self.restore is None:
+                raise ValueError("nobody has said how it gets the weights in use")
+            self.restore(engine)
             if engine.version < self.version:
                 raise ValueError(
                     f"the new engine was left with version {engine.version} of the weights, "

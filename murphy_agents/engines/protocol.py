@@ -101,7 +101,11 @@ class Weights:
     """Whether these are LoRA adapters upon the model that the engine was made with."""
 
 
-class EngineDiedError(RuntimeError):
+class EngineError(RuntimeError):
+    """An engine cannot be relied on, so nothing that it drew may be learned from."""
+
+
+class EngineDiedError(EngineError):
     """What generated is gone, with all that was in flight there; the text says why."""
 
 

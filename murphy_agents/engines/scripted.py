@@ -112,7 +112,9 @@ class ScriptedEngine:
         return [turns[request.turn - 1]] * len(request.seeds)
 
     def _completion(self, request: Request, index: int, text: str) -> Completion:
-        ids = (*self._codec.encode_text(text), self._codec.end_of_turn)
+        ends = [text.find(stop) + len(stop) for stop in request.params.stop if stop in text]
+        end = () if ends else (self._codec.end_of_turn,)
+        ids = (*self._codec.encode_text(text[: min(ends)] if ends else text), *end)
         reason: FinishReason = "stop"
         if len(ids) > request.params.max_tokens:
             ids, reason = ids[: request.params.max_tokens], "length"

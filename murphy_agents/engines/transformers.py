@@ -23,6 +23,7 @@ import torch
 
 from murphy_agents.codec import Codec
 from murphy_agents.engines.decoding import DecodingBatch, Finished, Sample
+from murphy_agents.engines.ending import Ending
 from murphy_agents.engines.intake import check_ids, check_request, refuse_in_flight
 from murphy_agents.engines.protocol import (
     Completion,
@@ -77,10 +78,10 @@ class TransformersEngine:
         self.version = 0
         self._model = model
         self._codec = codec
-        self._eos_ids = codec.eos_ids | _eos_ids(model)
+        self._ending = Ending(codec.eos_ids | _eos_ids(model), codec.decode, model.device)
         self._max_rows = max_batch_rows
         self._max_tokens = max_batch_tokens
-        self._batch = DecodingBatch(model, self._eos_ids, max_prefill_tokens)
+        self._batch = DecodingBatch(model, self._ending, max_prefill_tokens)
         self._waiting: deque[Sample] = deque()
         self._tags: dict[Hashable, int] = {}
 
@@ -96,12 +97,12 @@ class TransformersEngine:
         started, finished = time.perf_counter(), list[Finished]()
         with evaluating(self._model), torch.no_grad():
             while not finished and (self._waiting or self._batch.samples):
-                if timeout is not None and time.perf_counter() - started > timeout:
-                    break
                 if admitted := self._next_to_admit():
                     finished += self._admit(admitted)
                 else:
                     finished += self._batch.step()
+                if timeout is not None and time.perf_counter() - started >= timeout:
+                    break
         completions = [self._completion(f) for f in finished]
         self.stats.seconds += time.perf_counter() - started
         return completions
@@ -146,8 +147,10 @@ class TransformersEngine:
         self._tags[request.tag] -= 1
         if not self._tags[request.tag]:
             del self._tags[request.tag]
-        reason: FinishReason = "stop" if ids[-1] in self._eos_ids else "length"
-        return Completion(request.tag, index, ids, logprobs, self._codec.decode(ids), reason)
+        text = self._codec.decode(ids)
+        is_stop = self._ending.is_stop(ids, text, request.params.stop)
+        reason: FinishReason = "stop" if is_stop else "length"
+        return Completion(request.tag, index, ids, logprobs, text, reason)
 
 
 def _eos_ids(model: Any) -> frozenset[int]:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from murphy_agents.engines import vllm_guard
+from murphy_agents.engines.protocol import EngineError
 from murphy_agents.engines.vllm_common import LOGPROBS_MODE, adapter_room, is_installed
 from murphy_agents.engines.vllm_http import Client, UnreachableError
 
@@ -36,7 +37,7 @@ _ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .*)")
 _LOOK_S = 0.2
 
 
-class ServerStartError(RuntimeError):
+class ServerStartError(EngineError):
     """The server did not come up; the text has the end of its log."""
 
 

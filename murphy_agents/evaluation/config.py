@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from murphy_agents.config import TrainConfig
 from murphy_agents.settings import check_types, described
@@ -45,6 +45,10 @@ class EvalConfig:
     temperature: float = described(0.6, "of sampling; 0 takes the likeliest token")
     top_p: float = described(0.95, "nucleus of sampling")
     max_completion_length: int = described(512, "most tokens of one completion")
+    schedule: Literal["eager", "level"] = described(
+        "level", "when attempts are repaired: each at once, or when all of its turn are judged, "
+        "which repeats an evaluation bit for bit on a CPU",
+    )  # fmt: skip
     seed: int = described(0, "of sampling, and of the weights of a 'tiny' model")
 
     prompts: str | None = described(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
@@ -64,8 +68,20 @@ class EvalConfig:
     sandbox_level: str = described("auto", "isolation of programs, as murphy_env.Sandbox takes it")
     sandbox_workers: int = described(2, "programs that run at the same time")
 
+    engine: Literal["transformers", "vllm"] = described(
+        "transformers", "what generates: the model as it is loaded, or vLLM in this process; the "
+        "model itself then stays on the CPU, to prove vLLM's log-probs",
+    )  # fmt: skip
+    vllm_gpu_memory_utilization: float = described(0.9, "share of the GPU's memory for vLLM")
+    sync_tolerance: float | None = described(
+        None, "mean distance in nats that vLLM's log-probs may have from the model's; 1e-4 in "
+        "float32, 0.05 in half precision",
+    )  # fmt: skip
     batch: int = described(64, "tasks in flight; finished ones are written down batch by batch")
     dtype: Literal["float32", "bfloat16", "float64"] = described("float32", "of the weights")
+    load_in_4bit: bool | None = described(
+        None, "hold linear layers in 4 bits; as the adapters were trained, if not given"
+    )
     device: str = described("auto", "'cpu', 'cuda', ...; auto takes a GPU where there is one")
 
     def __post_init__(self) -> None:
@@ -79,6 +95,8 @@ class EvalConfig:
             raise ValueError(f"top_p is {self.top_p}; give a share in (0, 1]")
         if not 0 <= self.hidden_share < 1:
             raise ValueError(f"hidden_share is {self.hidden_share}; give a share in [0, 1)")
+        if self.engine == "transformers" and self.sync_tolerance is not None:
+            raise ValueError("sync_tolerance is given but read only with engine 'vllm'; drop it")
         if self.temperature == 0 and self.num_runs > 1:
             raise ValueError(
                 f"temperature is 0, so all {self.num_runs} runs would be alike; give num_runs=1"
@@ -86,6 +104,11 @@ class EvalConfig:
         if self.resume and self.overwrite_output_dir:
             raise ValueError(
                 "resume and overwrite_output_dir are both set; one keeps what the other deletes"
+            )
+        if self.load_in_4bit and self.dtype == "float64":
+            raise ValueError(
+                "load_in_4bit is set and dtype is 'float64', but layers in 4 bits multiply in "
+                "bfloat16; drop dtype, or set load_in_4bit to false"
             )
 
     def for_loading(self) -> TrainConfig:
@@ -95,7 +118,16 @@ class EvalConfig:
         kept. A policy in half precision could not be trained and is refused, so such weights come
         in float32 first.
         """
+        with_vllm: dict[str, Any] = {}
+        if self.engine == "vllm":
+            with_vllm = {
+                "engine": self.engine,
+                "vllm_gpu_memory_utilization": self.vllm_gpu_memory_utilization,
+                "vllm_dtype": "float32" if self.dtype == "float64" else self.dtype,
+                "sync_tolerance": self.sync_tolerance,
+            }
         return TrainConfig(
+            **with_vllm,
             model=self.model,
             tasks=self.tasks,
             bad_rows=self.bad_rows,
@@ -106,8 +138,10 @@ class EvalConfig:
             sandbox_level=self.sandbox_level,
             sandbox_workers=self.sandbox_workers,
             seed=self.seed,
+            schedule=self.schedule,
             dtype="float32" if self.dtype == "bfloat16" else self.dtype,
-            device=self.device,
+            load_in_4bit=bool(self.load_in_4bit),
+            device="cpu" if with_vllm else self.device,
             beta=0.0,
             disable_dropout=True,
         )

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from murphy_agents import wiring
+from murphy_agents import saved_adapters, wiring
 from murphy_agents.codec import CharCodec
 from murphy_agents.config import TrainConfig
 from murphy_agents.engines.protocol import SamplingParams
@@ -45,7 +46,8 @@ def run(config: EvalConfig, console: Console | None = None, with_table: bool = T
         InfrastructureError: not one program of a batch got a verdict; `resume` goes on from there.
     """
     console = console or Console()
-    config = dataclasses.replace(config)  # checks once more what may have been changed since
+    # Checks once more what may have been changed since.
+    config = dataclasses.replace(config, load_in_4bit=_is_in_4bit(config))
     found = eval_record.finished(config)
     if found is None:
         eval_record.refuse_used(config)
@@ -71,7 +73,7 @@ def _evaluated(config: EvalConfig, console: Console) -> Evaluation:
     with EnvPool(make_env, 2 * config.sandbox_workers) as envs:
         sampler = _sampler(config, envs)
         log = eval_log.EvalLog(console, len(envs.task_ids), config.iterations)
-        with eval_record.claimed(config) as record, log:
+        with closing(sampler.engine), eval_record.claimed(config) as record, log:
             if record.chains:
                 log.add(record.chains, "done before")
             clock = time.perf_counter()
@@ -141,5 +143,16 @@ def _script_of(config: EvalConfig) -> str | None:
 def _load(config: EvalConfig, envs: EnvPool) -> Policy:
     """The model, with its weights in the type that is asked for."""
     policy = wiring.load_policy(config.for_loading(), envs)
-    policy.model.to(getattr(torch, config.dtype))
+    # Not by `model.to`, which would round the rotary frequencies besides, and is refused by models
+    # with layers in 4 bits.
+    for parameter in policy.model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(getattr(torch, config.dtype))
     return policy
+
+
+def _is_in_4bit(config: EvalConfig) -> bool | None:
+    """As is asked for; else adapters are evaluated on such a base as they were trained on."""
+    if config.load_in_4bit is None and saved_adapters.were_on_4bit(config.model):
+        return True
+    return config.load_in_4bit

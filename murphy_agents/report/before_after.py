@@ -85,6 +85,7 @@ def eval_settings(
         sandbox_level=config.sandbox_level,
         sandbox_workers=config.sandbox_workers,
         dtype=config.dtype,
+        load_in_4bit=config.load_in_4bit or None,
         device=config.device,
     )
 
@@ -105,6 +106,17 @@ def are_whole(config: TrainConfig) -> bool:
     """Whether both evaluations are there already."""
     folder = Path(config.output_dir) / _FOLDER
     return all((folder / name / SUMMARY_FILE).exists() for name in ("base", "trained"))
+
+
+def of_run(run: Path) -> BeforeAfter | None:
+    """The evaluations of the run in that folder, if both were made and are its own."""
+    folder = run / _FOLDER
+    mark = folder / _RUN
+    if not mark.exists() or mark.read_text(encoding="utf-8") != _digest(run):
+        return None
+    if not all((folder / name / SUMMARY_FILE).exists() for name in ("base", "trained")):
+        return None
+    return BeforeAfter(Evaluation.load(folder / "base"), Evaluation.load(folder / "trained"))
 
 
 def evaluate_both(config: TrainConfig, console: Console) -> BeforeAfter:

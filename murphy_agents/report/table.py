@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from murphy_agents.card import source_shown
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.report.before_after import BeforeAfter
 from murphy_agents.show.tables import Table, percent, points, spread
@@ -69,6 +70,20 @@ def notes(both: BeforeAfter) -> list[str]:
     if apart:
         lines.append(f"{apart} tasks without a verdict on one side are left out of the difference.")
     return lines
+
+
+def for_card(both: BeforeAfter) -> list[str]:
+    """Table and notes in Markdown, with the tasks named as a card may name them."""
+    spec = str(both.base.settings.get("tasks"))
+    settings = both.base.settings
+    drawn = (
+        f"Chains per task: {settings.get('num_runs')}; temperature {settings.get('temperature')}, "
+        f"top-p {settings.get('top_p')}; at most {settings.get('max_completion_length')} tokens an "
+        f"attempt{', linear layers in 4 bits' if settings.get('load_in_4bit') else ''}. `base`: "
+        "the model that training began with; `trained`: the one after its last step."
+    )
+    shown = [note.replace(spec, source_shown(spec)) for note in notes(both)]
+    return [table(both).markdown(), *shown, drawn]
 
 
 def _rates(evaluation: Evaluation) -> list[float]:

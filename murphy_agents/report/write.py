@@ -4,6 +4,8 @@
     curves.png      its picture
     evaluation/     of the model before and after (see `before_after`), where eval_tasks is given
 
+The card of the final model is written anew with the evaluation.
+
 What is there already, whole and of this very run, is kept and only shown again.
 """
 
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from murphy_agents import card
 from murphy_agents.config import TrainConfig
 from murphy_agents.files import write_atomically
 from murphy_agents.log import read_history
@@ -65,6 +68,8 @@ def write_report(config: TrainConfig, console: Console | None = None) -> Path:
             curves.draw(history, run / CURVES)
         parts = _parts(config, run, history, both)
         write_atomically(report, "\n\n".join(parts) + "\n")
+        told = report_table.for_card(both) if both else []
+        card.write(run / FINAL, run, len(history), evaluation=told)
     console.print(f"report: {report}", soft_wrap=True, highlight=False)
     return report
 

@@ -1,8 +1,8 @@
 """A run's folder: claimed by one run at a time, and gone on with by a later one.
 
-    config.json, algorithm.txt, model.txt   written before the first step
+    config.json, algorithm.txt, model.txt, origin.json   written before the first step
     metrics.jsonl, rollouts.jsonl   grow step by step; see `log`
-    checkpoint-N                    model and tokenizer, and all else that a step changes
+    checkpoint-N                    model, tokenizer, card, and all else that a step changes
     final                           the same after the last step; only a finished run has it
 
 Resuming takes the newest whole checkpoint and cuts the logs to what belonged to it.
@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from murphy_agents import checkpoint, files
+from murphy_agents import card, checkpoint, files
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.checkpoint import State
 from murphy_agents.config import TrainConfig, steps_of
-from murphy_agents.run import provenance
+from murphy_agents.run import origin, provenance
 
 LOGS = ("metrics.jsonl", "rollouts.jsonl", "timeline.jsonl")
 FINAL = "final"
@@ -57,7 +57,13 @@ class RunFolder:
         """
         name = FINAL if step == self.num_steps else f"checkpoint-{step}"
         state = State(step, self.num_steps, self.tasks, log_bytes)
-        checkpoint.write(self.path / name, fill, state)
+
+        def whole(folder: Path) -> None:
+            fill(folder)
+            # In place of the one that peft writes, which names folders of this machine.
+            card.write(folder, self.path, step)
+
+        checkpoint.write(self.path / name, whole, state)
         if (limit := self.config.save_total_limit) is not None:
             # Numbers above the step's are damaged ones that resuming passed over.
             old = [p for p in checkpoint.numbered(self.path) if checkpoint.number(p) <= step]
@@ -110,12 +116,18 @@ def finished(config: TrainConfig) -> Path | None:
 
 @contextlib.contextmanager
 def claimed(
-    config: TrainConfig, algorithm: Algorithm, task_ids: Sequence[str]
+    config: TrainConfig, algorithm: Algorithm, task_ids: Sequence[str], given: Sequence[str] = ()
 ) -> Iterator[RunFolder]:
     """The run's folder, this run's alone within the context, ready for its next step.
 
     What an earlier run left is deleted, or is where the run goes on. Call `refuse_used` before any
     work; it is asked once more under the lock.
+
+    Args:
+        config: of the run.
+        algorithm: of the run.
+        task_ids: of its tasks, in their order.
+        given: what stood in place of settings, see `origin.Origin`.
 
     Raises:
         FileExistsError: another run is writing into it, or has finished this very run.
@@ -140,6 +152,7 @@ def claimed(
             run.start, run.state, run.skipped = checkpoint.newest(folder)
         if run.start is None:
             _begin(folder, config, algorithm)
+            origin.write(folder, config, len(task_ids), given)
         elif run.state.tasks != tasks:
             raise ValueError(
                 f"the tasks are not those that the run in output_dir {config.output_dir!r} began "

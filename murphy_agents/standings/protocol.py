@@ -14,7 +14,7 @@ from murphy_agents.standings.entries import Entry
 MAY_DIFFER = {
     "model", "tasks", "train_tasks", "bad_rows", "output_dir", "overwrite_output_dir", "resume",
     "iterations", "num_runs", "seed", "sandbox_level", "sandbox_workers", "batch", "dtype",
-    "device",
+    "load_in_4bit", "device",
 }  # fmt: skip
 """Settings that do not change what is measured: who, where, how often, how fast.
 

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from murphy_agents import quantised
 from murphy_agents.evaluation_mode import evaluating
 from murphy_agents.update.attention import Way, default_way
 from murphy_agents.update.batch import Sample
@@ -111,13 +112,13 @@ def _shown(causal: Any, way: Way | None, autocast: torch.dtype | None) -> str | 
                 return f"{entered[-1]} fails on a trie with {type(error).__name__}: {error}"
     if not along:
         return f"{type(causal.base_model).__name__} has no list of decoder layers to look at"
-    before = 0.0
+    narrowest, before = autocast or quantised.product_dtype(causal), 0.0
     for name, states_MH in along.items():
         apart = max(
             _distance(states_MH[torch.from_numpy(path)], own[name])
             for path, own in zip(packed.trie.paths, alone, strict=True)
         )
-        once, most = _FAR.get(autocast or states_MH.dtype, _FAR_WIDE)
+        once, most = _FAR.get(narrowest or states_MH.dtype, _FAR_WIDE)
         if not apart <= min(max(once, 3 * before), most):
             return f"{name} gives other states along a trie than for a sequence alone"
         before = apart

@@ -1,6 +1,7 @@
 """A dry run finds what a run would trip over, counts with the real algorithm, leaves no trace."""
 
 import dataclasses
+import io
 import json
 import shutil
 import sys
@@ -11,13 +12,15 @@ import pytest
 import torch
 from huggingface_hub import constants
 from models import tokenizer
+from rich.console import Console
 from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from murphy_agents import TrainConfig, train
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars, naive
 from murphy_agents.cli import main
 from murphy_agents.credit import own_reward
-from murphy_agents.dry_run import counts, examine, hub, memory, sizes
+from murphy_agents.dry_run import card as cards
+from murphy_agents.dry_run import counts, examine, fitting, hub, memory, sizes
 from murphy_agents.dry_run.counts import PerProblem, per_problem, whole
 from murphy_agents.dry_run.findings import DoesNotFitError, Finding, Findings, NotCheckedError
 from murphy_agents.prune import inter_group, intra_group
@@ -137,9 +140,10 @@ def test_where_weights_and_states_take_most_8_bits_are_advised(config):
     assert "adamw_8bit" in found["room"].result
     always = (memory.Part("weights", 3e18, ""),)
     for eight_bit, advised in ((False, True), (True, False)):
-        estimate = memory.Estimate(always, {"update": ()}, eight_bit)
+        training = memory.Estimate(always, {"update": ()}, eight_bit)
+        needed = sizes.Demand(None, None, training, None)
         with pytest.raises(DoesNotFitError) as raised:
-            sizes.compared(estimate, torch.device("cpu"))
+            fitting.compared(needed, cards.elsewhere(24))
         assert ("or set optim adamw_8bit" in str(raised.value)) == advised
 
 
@@ -148,6 +152,54 @@ def test_a_device_that_is_elsewhere_is_no_fault(config):
     found = by_name(examine(dataclasses.replace(config, device="cuda:1")))
     assert found["device"].state == "not checked"
     assert (found["memory"].state, found["room"].state) == ("ok", "not checked")
+    assert "card_gb says its memory" in found["room"].result
+
+
+def test_a_card_that_is_elsewhere_is_compared_with(config):
+    told = dataclasses.replace(config, dry_run=True, card_gb=24, max_tokens_per_forward=1024)
+    found = by_name(examine(told))
+    assert (found["device"].state, found["room"].state) == ("not checked", "ok")
+    # 24 * 10^9 bytes are 22.4 GiB; 1 GiB and 5 % of 22.4 are 2.1.
+    assert "22.4 GiB free on a GPU of 24 GB, 2.1 of them held back" in found["room"].result
+    wide = dataclasses.replace(told, max_tokens_per_forward=1 << 40)
+    assert by_name(examine(wide))["room"].state == "failed"
+
+
+def test_a_card_is_named_for_a_dry_run_on_a_gpu_alone():
+    for wrong in ({}, {"dry_run": True, "device": "cpu"}):
+        with pytest.raises(ValueError, match="card_gb is given but read only by a dry_run whose"):
+            TrainConfig(card_gb=24, **wrong)
+    with pytest.raises(ValueError, match="card_gb is 0"):
+        TrainConfig(card_gb=0, dry_run=True)
+
+
+def test_vllm_on_the_card_of_the_training_is_estimated(config):
+    vllm = {"engine": "vllm", "max_cache_tokens": TrainConfig().max_cache_tokens}
+    told = dataclasses.replace(config, dry_run=True, card_gb=24, **vllm)
+    console = Console(record=True, file=io.StringIO(), width=300)
+    listed = examine(told, console)
+    found = by_name(listed)
+    assert (found["vllm"].state, found["room"].state) == ("ok", "ok"), listed.lines()
+    assert "0.3 of a GPU of 24 GB is 6.7 GiB: " in found["vllm"].result
+    shown = console.export_text()
+    assert "  generation" not in shown, "no phase of it"
+    assert "vLLM           libraries       1.5  assumed: CUDA graphs, workspaces" in shown
+    small = by_name(examine(dataclasses.replace(told, vllm_gpu_memory_utilization=0.01)))
+    assert (small["vllm"].state, small["room"].state) == ("failed", "ok")
+    most = by_name(examine(dataclasses.replace(told, vllm_gpu_memory_utilization=0.99)))
+    assert (most["vllm"].state, most["room"].state) == ("ok", "failed")
+    here = by_name(examine(dataclasses.replace(told, card_gb=None, device="cpu")))
+    assert (here["vllm"].state, here["room"].state) == ("not checked", "ok")
+
+
+def test_a_vllm_server_takes_nothing_of_the_card(config):
+    server = {"engine": "vllm_server", "max_cache_tokens": TrainConfig().max_cache_tokens}
+    told = dataclasses.replace(config, dry_run=True, card_gb=24, **server)
+    found = by_name(examine(told))
+    assert "vllm" not in found
+    assert found["room"].state == "ok"
+    assert found["memory"].result.endswith("the vLLM server has devices of its own")
+    assert "generation" not in found["memory"].result
 
 
 def test_a_model_that_cannot_be_trained_is_refused(config, tmp_path):

@@ -195,6 +195,8 @@ def test_half_precision_is_for_evaluation_alone(config, monkeypatch):
 
     def looking(policy, *rest, **more):
         seen.append({parameter.dtype for parameter in policy.model.parameters()})
+        # In bfloat16 angles of far positions would be wrong.
+        assert policy.model.model.rotary_emb.inv_freq.dtype == torch.float32
         return sampler_of(policy, *rest, **more)
 
     monkeypatch.setattr(eval_run, "sampler_of", looking)

@@ -2,18 +2,20 @@
 
 import contextlib
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from models import tokenizer
-from transformers import AutoModelForCausalLM, Qwen3Config
+from transformers import AutoModelForCausalLM, DynamicCache, Qwen3Config
 
 from murphy_agents import TrainConfig
-from murphy_agents.dry_run import memory
+from murphy_agents.dry_run import fitting, memory
 from murphy_agents.dry_run import sizes as sizes_of_a_run
 from murphy_agents.dry_run.checks import Prompts
 from murphy_agents.dry_run.counts import PerProblem
 from murphy_agents.dry_run.memory import GIB, Shape, Work, estimate
+from murphy_agents.engines.kv_cache import new_cache
 from murphy_agents.policy import LoraSettings, Policy
 from murphy_agents.tiny import make_model
 from murphy_agents.update import Sample
@@ -112,7 +114,8 @@ def test_eight_bits_and_a_reference_in_half_precision():
         TrainConfig(bf16=True), policy, Prompts(500, 40960), PerProblem((8, 64), 72)
     )
     assert estimate(Shape.of(QWEN3_1_7B), wide).always_bytes == pytest.approx(29.4 * GIB, rel=2e-3)
-    told = "\n".join(sizes_of_a_run.lines(found))
+    needed = sizes_of_a_run.Demand(Shape.of(QWEN3_1_7B), work, found, None)
+    told = "\n".join(fitting.lines(needed))
     assert "two bytes a trained weight" in told
     assert "a frozen copy, for KL, linear layers in half precision" in told
     plain = sizes_of_a_run.work(
@@ -131,6 +134,48 @@ def test_limits_that_are_not_reached_cost_nothing():
     # One row is decoded even if it passes the limit alone.
     long = estimate(shape, Work(**{**vars(WORK), "row_tokens": 70000}))
     assert sizes(long, "generation")["cache"] == 1.25 * 70000 * 229_376
+
+
+def test_rows_that_fit_are_those_whose_estimate_fits():
+    shape = Shape.of(QWEN3_1_7B)
+    # A row: 1.25 * 4096 * 229,376 bytes of cache and 151,936 * 20 of drawing. Always: 5 * 4 bytes
+    # for each weight. Room for three rows and a half.
+    a_row, always = 1_174_405_120 + 3_038_720, 20 * 1_720_574_976
+    room = always + 3.5 * a_row
+    assert memory.rows_in(shape, WORK, room) == 3
+    for rows, fits in ((3, True), (4, False)):
+        held = replace(WORK, cache_tokens=rows * WORK.row_tokens)
+        assert (estimate(shape, held).phase_bytes("generation") <= room) == fits
+    assert memory.rows_in(shape, WORK, always + 1e12) == WORK.rows, "no more than are drawn"
+    assert memory.rows_in(shape, WORK, always + 0.9 * a_row) == 0
+
+
+def test_where_another_engine_draws_there_is_no_phase_of_generation():
+    shape = Shape.of(QWEN3_1_7B)
+    found = estimate(shape, replace(WORK, draws_here=False))
+    assert list(found.phases) == ["update", "optimizer step"]
+    assert found.most_bytes == estimate(shape, WORK).phase_bytes("update")
+
+
+def test_a_packed_layer_is_unpacked_while_it_multiplies():
+    shape = Shape.of(QWEN3_1_7B)
+    found = estimate(shape, replace(WORK, unpacked_bytes=7))
+    assert (sizes(found, "update")["unpacked"], sizes(found, "generation")["unpacked"]) == (7, 7)
+    assert "unpacked" not in sizes(found, "optimizer step")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("qwen3", {}), ("olmo2", {"num_attention_heads": 8}), ("llama", {})]
+)
+def test_bytes_of_a_cached_id_are_those_of_real_caches(kind, settings, dtype):
+    model = make_model(kind, tokenizer(), num_layers=3, **settings).to(dtype)
+    for cache in (DynamicCache(config=model.config), new_cache()):
+        with torch.no_grad():
+            model(torch.arange(3, 40).repeat(2, 1), past_key_values=cache, use_cache=True)
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        # Two rows of 37 ids.
+        assert held == 2 * 37 * memory.token_bytes(Shape.of(model.config), dtype.itemsize)
 
 
 @pytest.mark.parametrize("lora", [None, LoraSettings(r=4)])

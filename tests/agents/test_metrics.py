@@ -115,9 +115,16 @@ def test_a_task_without_visible_tests_has_a_hidden_rate_alone():
 
 
 def test_idle_shares():
-    rollout = Rollout([], [], generation_s=3.0, judging_s=0.5)
-    # Of 4 seconds the engine ran for 3 and the sandbox for a half.
-    assert idle_shares(rollout, 4.0) == {"idle/engine": 0.25, "idle/sandbox": 0.875}
+    rollout = Rollout([], [], seconds=3.125, generation_s=3.0, execution_s=0.125, judging_s=0.5)
+    assert idle_shares(rollout, 4.0) == {
+        # Of 3.125 seconds of the rollout the engine waited for an eighth of one, and the sandbox
+        # for all but a half.
+        "waited/engine": 0.04,
+        "waited/sandbox": 0.84,
+        # Of 4 seconds of the step the engine ran for 3 and the sandbox for a half.
+        "idle/engine": 0.25,
+        "idle/sandbox": 0.875,
+    }
     assert idle_shares(rollout, 2.9)["idle/engine"] == 0.0
 
 

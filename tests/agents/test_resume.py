@@ -36,6 +36,7 @@ SMALL = {
     "beta": 0.1,
     "warmup_steps": 2,
     "sandbox_workers": 1,
+    "schedule": "level",
 }
 
 
@@ -91,9 +92,14 @@ def seed_all(seed):
 def without_clock(folder):
     """The metrics of a run but for what a clock says."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {k: v for k, v in line.items() if not k.startswith(("seconds/", "idle/"))} for line in lines
-    ]
+    clocks = ("seconds/", "idle/", "waited/")
+    return [{k: v for k, v in line.items() if not k.startswith(clocks)} for line in lines]
+
+
+def nodes_in_time(folder):
+    """Which nodes the time line of a run tells of, in the order of the steps."""
+    lines = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
+    return sorted((line["step"], line["problem"], *line["path"]) for line in lines)
 
 
 # They hold the length of metrics.jsonl, so that of its clock times; the folder of the run; the
@@ -110,6 +116,7 @@ def assert_same_run(one, other):
             assert filecmp.cmp(path, twin, shallow=False), path
     assert filecmp.cmp(one / "rollouts.jsonl", other / "rollouts.jsonl", shallow=False)
     assert without_clock(one) == without_clock(other)
+    assert nodes_in_time(one) == nodes_in_time(other)
 
 
 @pytest.mark.slow

@@ -126,3 +126,11 @@ def test_tasks_without_a_reference_are_named():
     tasks = [Task("add", "Write add.", ["assert add(1, 2) == 3"])]
     with pytest.raises(ValueError, match=r"1 of 1 tasks, the first \['add'\]"):
         reference_script(tasks)
+
+
+def test_a_stop_text_cuts_what_is_said():
+    engine = ScriptedEngine({"t": "one two three"}, CharCodec())
+    engine.submit(Request((7,), (0,), SamplingParams(99, stop=("three", "two")), "a", "t"))
+    (done,) = engine.poll()
+    assert (done.text, done.finish_reason) == ("one two", "stop")
+    assert len(done.ids) == len("one two")

@@ -126,6 +126,18 @@ def test_files_of_a_run(tmp_path):
     for name in ("completion", "feedback", "reward", "credit", "advantage", "weight", "pruned"):
         assert name in first
     assert "code" in first["feedback"]
+    timeline = lines(tmp_path / "run" / "timeline.jsonl")
+    moments = {(m["step"], m["problem"], *m["path"]): m for m in timeline}
+    assert moments.keys() == {(r["step"], r["problem"], *r["path"]) for r in records}
+    for path, moment in moments.items():
+        assert 0 <= moment["asked"] <= moment["drawn"] <= moment["judged"]
+        if len(path) == 4:  # a refinement is asked for when its parent is judged
+            assert moment["asked"] >= moments[path[:3]]["judged"]
+    for metrics in history:
+        assert 0 <= metrics["waited/engine"] <= 1
+        assert 0 <= metrics["waited/sandbox"] <= 1
+        # Two prompts of a turn are read for four completions, and more for their refinements.
+        assert 0 < metrics["prefix_hit_rate"] < 1
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert TrainConfig(**config).output_dir == str(tmp_path / "run")
     for folder in (result.model_dir, tmp_path / "run" / "checkpoint-1"):
@@ -158,7 +170,7 @@ def test_progress_reads_well_in_a_pipe(tmp_path, capsys):
 @pytest.mark.parametrize("settings", [[], ["--use_peft"]])
 def test_two_processes_write_the_same_bytes(settings, tmp_path):
     for name in ("one", "two"):
-        flags = [f"--{k}={v}" for k, v in SMALL.items()]
+        flags = [f"--{k}={v}" for k, v in {**SMALL, "schedule": "level"}.items()]
         command = [sys.executable, "-m", "murphy_agents.cli", "train", *flags, *settings]
         subprocess.run(
             [*command, "--output_dir", str(tmp_path / name)], check=True, capture_output=True

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from scipy.stats import chisquare
 from murphy_agents.codec import ChatCodec
 from murphy_agents.engines.drawing import Rule, draw, uniforms
 from murphy_agents.engines.kv_cache import Part, merge, new_cache
-from murphy_agents.engines.protocol import Request, SamplingParams
+from murphy_agents.engines.protocol import Request, SamplingParams, Weights
 from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.tiny import make_model, make_tokenizer
 
@@ -166,6 +167,74 @@ def test_completions_end_at_the_first_end_token_and_keep_it():
     assert all(c.ids.index(END) == len(c.ids) - 1 for c in stopped)
     assert all(END not in c.ids and len(c.ids) == 40 for c in found if c not in stopped)
     assert all(c.text == CODEC.decode(c.ids) for c in found)
+
+
+@pytest.mark.parametrize("max_batch_rows", [512, 2])
+def test_completions_end_with_the_first_of_their_stop_texts(max_batch_rows):
+    model = sharp_model()
+    free = Request(SHORT, tuple(range(12)), SamplingParams(40), "free")
+    texts = [c.text for c in drained(TransformersEngine(model, CODEC), [free]).values()]
+    # Texts that really come: two letters out of the middle of some completions.
+    stops = tuple(text[5:7] for text in texts[:3] if len(text) > 8)
+    assert len(stops) > 1
+    stopped = Request(SHORT, free.seeds, SamplingParams(40, stop=stops), "stopped")
+    engine = TransformersEngine(model, CODEC, max_batch_rows=max_batch_rows)
+    found = drained(engine, [stopped, free])
+    num_stopped = 0
+    for index in range(12):
+        short, whole = found["stopped", index], found["free", index]
+        assert short.ids == whole.ids[: len(short.ids)]
+        # Without its last id it held none of them.
+        assert not any(stop in CODEC.decode(short.ids[:-1]) for stop in stops)
+        if any(stop in whole.text for stop in stops):
+            num_stopped += 1
+            assert any(stop in short.text for stop in stops)
+            assert short.finish_reason == "stop"
+        else:
+            assert short == dataclasses.replace(whole, tag="stopped")
+    assert num_stopped >= 3
+
+
+def test_stop_texts_of_one_sample_do_not_stop_another():
+    model = sharp_model()
+    every = tuple("abcdefghijklmnopqrstuvwxyz ")
+    requests = [
+        Request(SHORT, (1,), SamplingParams(20, stop=every), "stopped"),
+        Request(SHORT, (1,), SamplingParams(20), "free"),
+    ]
+    found = drained(TransformersEngine(model, CODEC), requests)
+    alone = drained(TransformersEngine(model, CODEC), requests[1:])
+    assert found["free", 0] == alone["free", 0]
+    assert len(found["stopped", 0].ids) < len(found["free", 0].ids)
+
+
+@pytest.mark.parametrize("stop", ["end", ("",), ("a", "")])
+def test_stop_texts_that_cannot_be_are_refused(stop):
+    with pytest.raises(ValueError, match="stop is"):
+        SamplingParams(4, stop=stop)
+
+
+def test_poll_comes_back_when_its_time_is_up():
+    engine = TransformersEngine(sharp_model(), CODEC)
+    engine.submit(Request(LONG, (1,), SamplingParams(60), "a"))
+    steps = 0
+    while not (done := engine.poll(timeout=0.0)):
+        steps += 1
+    # One step a call: the prompt with its first token, then a token each.
+    assert steps == len(done[0].ids) - 1
+    assert engine.poll(timeout=0.0) == []
+
+
+def test_weights_do_not_change_under_a_sample():
+    engine = TransformersEngine(sharp_model(), CODEC)
+    weights = Weights(3, named=lambda: [], write=lambda folder: None)
+    engine.submit(Request(SHORT, (1,), SamplingParams(3), "a"))
+    with pytest.raises(ValueError, match="in flight, such as 'a'"):
+        engine.sync(weights)
+    while engine.poll():
+        pass
+    engine.sync(weights)
+    assert engine.version == 3
 
 
 def test_end_tokens_of_the_generation_config_count():

@@ -29,9 +29,9 @@ def saved_model(folder, kind="qwen3", **settings):
     return model
 
 
-def make_engine(folder, **options):
-    """An engine in float32 with a cache of 64 MiB."""
-    return VllmEngine(folder, CODEC, dtype="float32", kv_cache_memory_bytes=1 << 26, **options)
+def make_engine(folder, dtype="float32", **options):
+    """An engine with a cache of 64 MiB."""
+    return VllmEngine(folder, CODEC, dtype=dtype, kv_cache_memory_bytes=1 << 26, **options)
 
 
 def drained(engine, requests):

@@ -1,14 +1,16 @@
-"""How an engine on vLLM begins, and how it ends: settings refused, half a sync, a crash, closing."""
+"""How an engine on vLLM begins and how it ends: settings refused, half a sync, a crash, closing."""
 
 import gc
 import random
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from small_policies import CANARY, CODEC, LONG, SHORT, TOKENIZER, drained, make_engine, saved_model
 
+from murphy_agents.canary import SyncError, tolerance_of
 from murphy_agents.engines.protocol import EngineDiedError, Request, SamplingParams, Weights
 from murphy_agents.engines.vllm import VllmEngine
 from murphy_agents.tiny import make_model
@@ -124,6 +126,17 @@ def test_a_crash_of_vllm_is_told_with_its_cause(start):
         engine.poll()
     with pytest.raises(EngineDiedError, match="make a new one"):
         engine.poll()
+
+
+def test_in_half_precision_rounding_passes_and_a_missed_sync_does_not(start, folder, model):
+    engine = start(dtype="bfloat16")
+    canary = replace(CANARY, tolerance=tolerance_of(torch.float32, torch.bfloat16))
+    assert 1e-4 < canary.check(engine, model) < 0.05
+    other = saved_model(folder.with_name("other"), seed=1)
+    engine.sync(Weights(1, other.named_parameters, lambda _: None))
+    assert 1e-4 < canary.check(engine, other) < 0.05
+    with pytest.raises(SyncError, match=r"tolerance is 0\.05"):
+        canary.check(engine, model)
 
 
 def test_many_long_prompts_with_seeds_do_not_break_it(start, model):

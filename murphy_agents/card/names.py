@@ -1,0 +1,48 @@
+"""What a card may call models, tasks and paths: nothing in it points into this machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LICENCES = {
+    "embedded": "made by murphy",
+    "humaneval": "MIT",
+    "mbpp": "CC BY 4.0",
+    "kodcode": "CC BY-NC 4.0",
+    "bigcodebench": "Apache 2.0",
+    "livecodebench": "cc",
+}
+"""What the authors of the sources' data say, as docs/data.md has it."""
+SOMEWHERE = "(local path)"
+_PATH = re.compile(r"(?<![\w/:.<~-])(?:/|~/|\.\.?/)[^\s'\"`,;()|]+")
+
+
+def without_paths(text: str) -> str:
+    """The text without what looks like a path from the root, from home or from here."""
+    return _PATH.sub(SOMEWHERE, text)
+
+
+def is_made(model: str) -> bool:
+    """Whether a model is one that murphy makes by its name."""
+    return model.partition(":")[0] in ("embedded", "tiny")
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether a model's name is one of the hub's, and not made by murphy nor a folder here."""
+    fits = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model, re.ASCII)
+    return bool(fits) and not is_made(model) and not Path(model).exists()
+
+
+def source_of(spec: str) -> str | None:
+    """The source that tasks come from; None where they are a file's own."""
+    name = re.split("[:?@]", spec, maxsplit=1)[0]
+    return name if name in LICENCES else None
+
+
+def source_shown(spec: str) -> str:
+    """A source of tasks as a card may name it."""
+    if source_of(spec) is None:
+        return "a file"
+    name, at, _ = spec.partition("@")
+    return f"{name}{' (a file)' if at else ''}"

@@ -1,0 +1,78 @@
+"""What a run was made with: versions, commit, and what its program gave in place of settings.
+
+`origin.json` of a run's folder, for those who read its results later, elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from murphy_agents.config import TrainConfig
+from murphy_agents.files import write_atomically
+
+_FILE = "origin.json"
+_PACKAGES = ("murphy-rl", "torch", "transformers", "peft", "bitsandbytes", "vllm")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of one run."""
+
+    num_tasks: int = 0
+    given: Sequence[str] = ()
+    """Arguments of `train` that stood in place of settings: "tasks", "algorithm", "make_env"."""
+    model_is_local: bool = False
+    """Whether the model was named by a folder."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
+    """Of murphy, where it ran from a repository."""
+    is_changed: bool = False
+    """Whether its files differed from the commit's."""
+
+
+def write(folder: Path, config: TrainConfig, num_tasks: int, given: Sequence[str] = ()) -> None:
+    """Write down what a run that begins now is made with."""
+    commit = _git("rev-parse", "HEAD")
+    changed = bool(commit and _git("status", "--porcelain", "--untracked-files=no"))
+    is_local = Path(config.model).exists()
+    origin = Origin(num_tasks, tuple(given), is_local, _versions(), commit, changed)
+    write_atomically(folder / _FILE, json.dumps(dataclasses.asdict(origin), indent=2))
+
+
+def read(folder: Path) -> Origin:
+    """What `write` wrote; nothing of a run that began without it."""
+    path = folder / _FILE
+    if not path.is_file():
+        return Origin()
+    return Origin(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        module = "murphy_agents" if name == "murphy-rl" else name
+        if importlib.util.find_spec(module) is not None:
+            try:
+                found[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                found[name] = "not installed, run from its files"
+    return found
+
+
+def _git(*words: str) -> str | None:
+    """What git says of murphy's own files; None where they are in no repository."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "--no-optional-locks", "-C", str(root), *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return told.stdout.strip() or None
