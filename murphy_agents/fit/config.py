@@ -81,6 +81,8 @@ class FitConfig:
         if engine == "vllm":
             passed["vllm_dtype"] = self.vllm_dtype
             passed["vllm_max_model_length"] = row_tokens
+            # vLLM holds what training has in 4 bits unpacked; how far they are apart is not ours.
+            passed["sync_tolerance"] = 1.0 if way.settings.get("load_in_4bit") else None
         return TrainConfig(
             **passed,
             **way.settings,

@@ -111,7 +111,7 @@ def _policy(config: FitConfig, described: Any, way: Way) -> Policy:
     with torch.device("meta"):
         bare = models.of_config(described, getattr(torch, told.dtype))
         policy = Policy.wrap(bare, None, **wiring.policy_settings(told))
-    if way.four_bits:
+    if told.load_in_4bit:
         packed.pack(policy.model)
     return policy
 

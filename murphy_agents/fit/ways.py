@@ -13,8 +13,6 @@ class Way:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     """Of `TrainConfig`."""
-    four_bits: bool = False
-    """Whether the linear layers of the frozen model are packed to 4 bits (NF4)."""
 
 
 WAYS = (
@@ -22,5 +20,5 @@ WAYS = (
     Way("full, bf16", {"bf16": True}),
     Way("full, bf16, 8-bit AdamW", {"bf16": True, "optim": "adamw_8bit"}),
     Way("LoRA, bfloat16", {"use_peft": True, "dtype": "bfloat16"}),
-    Way("QLoRA", {"use_peft": True, "dtype": "bfloat16"}, four_bits=True),
+    Way("QLoRA", {"use_peft": True, "dtype": "bfloat16", "load_in_4bit": True}),
 )
