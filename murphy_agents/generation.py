@@ -14,6 +14,7 @@ import torch
 from murphy_agents.canary import NUM_TOKENS, Canary, tolerance_of
 from murphy_agents.codec import Codec
 from murphy_agents.config import TrainConfig
+from murphy_agents.engines import vllm_start
 from murphy_agents.engines.lasting import LastingEngine
 from murphy_agents.engines.protocol import Engine
 from murphy_agents.engines.transformers import TransformersEngine
@@ -60,6 +61,13 @@ class Sync:
         """Bring an engine to the weights of the last call; the gap in nats, where one can be."""
         engine.sync(weights_of(self.policy, self.version))
         return None if self.canary is None else self.canary.check(engine, self.policy.model)
+
+
+def check_installed(config: TrainConfig) -> None:
+    """Raise ValueError where the engine needs vLLM here and there is none."""
+    starts_server = config.engine == "vllm_server" and config.vllm_server_base_url is None
+    if config.engine == "vllm" or starts_server:
+        vllm_start.check_installed()
 
 
 def make_sync(config: TrainConfig, sampler: Sampler, policy: Policy) -> Sync:

@@ -34,6 +34,7 @@ def check_installed(config: TrainConfig) -> None:
     optimizer.check_installed(config.optim)
     if config.load_in_4bit:
         quantised.check_installed()
+    generation.check_installed(config)
 
 
 def refuse_nothing_to_train(config: TrainConfig) -> None:

@@ -59,6 +59,7 @@ def run(config: EvalConfig, console: Console | None = None, with_table: bool = T
 
 
 def _evaluated(config: EvalConfig, console: Console) -> Evaluation:
+    wiring.check_installed(config.for_loading())
     tasks = sources.load(config.tasks, config.bad_rows)
     shared = _overlap(config, tasks)
     make_env = wiring.make_env_of(
