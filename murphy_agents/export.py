@@ -170,7 +170,10 @@ def _fill(folder: Path, found: Source, merge: bool, base: str | None, dtype: mer
             saved_adapters.name_base(folder, base)
         form = card.Form.of(folder)
         told = _said(form)
-    card.write(folder, found.run, found.step, form, _evaluation(found))
+    evaluation = _evaluation(found)
+    if merge and evaluation:
+        evaluation.append("Measured with the adapters apart, before they were merged.")
+    card.write(folder, found.run, found.step, form, evaluation)
     return told
 
 

@@ -165,6 +165,11 @@ def test_lower_floors_are_free_of_heavy_libraries():
             assert not heavy, f"{name} imports {heavy}"
 
 
+def test_no_folder_of_tests_is_taken_for_a_library():
+    # Tests are on the import path, and libraries ask by name whether another one is installed.
+    assert not {folder.name for folder in (ROOT / "tests").iterdir()} & HEAVY
+
+
 @pytest.mark.parametrize(
     "module",
     [

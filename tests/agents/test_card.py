@@ -80,6 +80,9 @@ def test_the_hub_reads_a_runs_card_and_learns_nothing_of_this_machine(tmp_path):
         out = export(tmp_path / "run" / name, tmp_path / "out" / name)
         assert ("| trained | 0.0 | 0.0 |" in text_of(out)) == is_told
         assert_says_nothing_of_here(text_of(out), tmp_path)
+    merged = export(tmp_path / "run", tmp_path / "merged", merge=True)
+    assert "before they were merged." in text_of(merged)
+    assert "before they were merged." not in text_of(tmp_path / "out" / "final")
     # A checkpoint has the figures of the steps behind it.
     assert "1 step: 2 problems" in text_of(tmp_path / "run" / "checkpoint-1")
     assert "2 steps: 4 problems" in read.text
