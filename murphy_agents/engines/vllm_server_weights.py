@@ -95,14 +95,21 @@ class ServerWeights:
             )
         if answer.status != 200:
             raise EngineDiedError(f"it took weights in part: {answer.message}")
-        if any("missing" in result for result in answer.body["results"]):
-            raise ValueError(
-                f"the vLLM server at {self._client.url} sees no weights in {folder}; choose a "
-                "folder for them that lies under the same path on both sides"
-            )
+        self._check_seen(folder, ["missing" not in result for result in answer.body["results"]])
         self._reset_cache()
         self.forget_adapter()
         self.model = self._base
+
+    def _check_seen(self, folder: Path, seen: list[bool]) -> None:
+        """Raise unless every worker of the server found the weights."""
+        if all(seen):
+            return
+        if any(seen):
+            raise EngineDiedError(f"{sum(seen)} of its {len(seen)} workers see weights in {folder}")
+        raise ValueError(
+            f"the vLLM server at {self._client.url} sees no weights in {folder}; choose a folder "
+            "for them that lies under the same path on both sides"
+        )
 
     def _reset_cache(self) -> None:
         """Empty the prefix cache, which older weights have filled."""
