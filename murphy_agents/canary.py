@@ -77,7 +77,9 @@ class Canary:
             engine.submit(Request(prompt, seeds, params, tag=place))
         drawn: dict[Hashable, Completion] = {}
         while len(drawn) < len(self.prompts):
-            drawn |= {done.tag: done for done in engine.poll()}
+            if not (finished := engine.poll()):
+                raise SyncError("the engine has lost prompts that it was asked to complete")
+            drawn |= {done.tag: done for done in finished}
         return [drawn[place] for place in range(len(self.prompts))]
 
 

@@ -273,6 +273,8 @@ def _check_ranges(config: TrainConfig) -> None:
     names_of(config.report_to)
 
 
+LEAST_VLLM_TEMPERATURE = 0.01
+"""What is below, vLLM raises to it, without a word."""
 _ABOVE_ZERO = (
     "learning_rate", "max_grad_norm", "temperature", "epsilon", "epsilon_high", "sync_tolerance",
     "card_gb",
@@ -337,6 +339,16 @@ def _check_together(config: TrainConfig) -> None:
 def _check_generation(config: TrainConfig) -> None:
     if config.stop is not None and not all(config.stop):
         raise ValueError(f"stop is {config.stop!r}; an empty text would end every completion")
+    if config.engine != "transformers" and config.temperature < LEAST_VLLM_TEMPERATURE:
+        raise ValueError(
+            f"temperature is {config.temperature}, which vLLM raises to {LEAST_VLLM_TEMPERATURE}; "
+            f"give at least that, or use engine 'transformers'"
+        )
+    if config.engine != "transformers" and config.dtype == "float64" and not config.vllm_dtype:
+        raise ValueError(
+            "dtype is 'float64', which vLLM cannot compute in; set vllm_dtype to 'float32' and "
+            "sync_tolerance to what that costs, or use engine 'transformers'"
+        )
     if config.vllm_server_base_url and config.vllm_server_devices:
         raise ValueError(
             f"vllm_server_devices is {config.vllm_server_devices!r}, but the server at "

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from murphy_agents import generation, wiring
-from murphy_agents.engines.protocol import SamplingParams
 from murphy_agents.evaluation.chain import Chain, EvalAttempt
 from murphy_agents.evaluation.config import EvalConfig
 from murphy_agents.evaluation.reflexion import OnFinished, evaluate_with
@@ -67,9 +66,16 @@ def sampler_of(policy: Policy, envs: EnvPool, config: EvalConfig) -> Sampler:
         SyncError: vLLM's log-probs are not the policy's.
     """
     loading = config.for_loading()
-    sampler = dataclasses.replace(
-        wiring.make_sampler(loading, policy, envs),
-        params=SamplingParams(config.max_completion_length, config.temperature, config.top_p),
+    sampler = wiring.make_sampler(loading, policy, envs)
+    try:
+        generation.make_sync(loading, sampler, policy)(version=1)
+    except BaseException:
+        sampler.engine.close()
+        raise
+    params = dataclasses.replace(
+        sampler.params,
+        max_tokens=config.max_completion_length,
+        temperature=config.temperature,
+        top_p=config.top_p,
     )
-    generation.make_sync(loading, sampler, policy)(version=1)
-    return sampler
+    return dataclasses.replace(sampler, params=params)

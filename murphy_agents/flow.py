@@ -26,12 +26,15 @@ PATIENCE_S = 0.01
 class _Verdict(NamedTuple):
     branch: Branch
     completion: Completion
-    outcome: Future[Outcome]
     moments: Moments
+    outcome: Future[Outcome]
 
 
 class Flow:
-    """Carries branches through an engine and environments, and keeps the clock of a rollout."""
+    """Carries branches through an engine and environments, and keeps the clock of a rollout.
+
+    A context manager: an exception within it leaves the engine with nothing in flight.
+    """
 
     def __init__(
         self, engine: Engine, envs: EnvPool, params: SamplingParams, schedule: Schedule
@@ -74,9 +77,17 @@ class Flow:
             if arrived and self._schedule == "eager":
                 break
         arrived.sort(key=lambda verdict: (*verdict.branch.path, verdict.completion.index))
-        for branch, completion, outcome, moments in arrived:
+        for branch, completion, moments, outcome in arrived:
             branch.add(completion, outcome.result(), moments)
         return [(verdict.branch, verdict.completion.index) for verdict in arrived]
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Leave nothing in flight behind where the rollout was broken off."""
+        if kind is not None:
+            self._engine.abort()
 
     def tell(self, rollout: Rollout) -> None:
         """Write down what the rollout took."""
@@ -106,7 +117,7 @@ class Flow:
     ) -> None:
         """Called by the thread that judged."""
         judged = moments._replace(judged=self._now())
-        self._verdicts.put(_Verdict(branch, done, outcome, judged))
+        self._verdicts.put(_Verdict(branch, done, judged, outcome))
 
     def _arrived(self, wait: bool) -> list[_Verdict]:
         arrived: list[_Verdict] = []
@@ -115,6 +126,7 @@ class Flow:
             while self._num_judging:
                 arrived.append(self._verdicts.get(block=wait and not arrived))
                 self._num_judging -= 1
+                arrived[-1].outcome.result()  # what an environment raised comes out at once
         except Empty:
             pass
         if wait:

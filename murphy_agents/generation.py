@@ -24,11 +24,9 @@ from murphy_agents.sampler import Sampler
 
 MakeEngine = Callable[[TrainConfig, Policy, Codec], Engine]
 NUM_CANARIES = 4
-"""Prompts whose completions are compared after a sync."""
+"""First prompts whose completions are compared after a sync, of tasks far apart."""
 SERVER_WITHIN_S = 600.0
 """In which a server of one's own has to be healthy, at the beginning and when it has died."""
-MOST_CANARY_IDS = 256
-"""Ids of each that are asked about, from its beginning."""
 
 
 @dataclass
@@ -74,9 +72,16 @@ def make_sync(config: TrainConfig, sampler: Sampler, policy: Policy) -> Sync:
     """What brings the sampler's engine to the policy's weights."""
     if config.engine == "transformers":
         return Sync(sampler.engine, policy, None)
-    most = min(MOST_CANARY_IDS, sampler.engine.context_length - NUM_TOKENS)
-    starts = map(sampler.envs.start, sampler.envs.task_ids[:NUM_CANARIES])
-    prompts = [sampler.codec.encode(start.messages)[:most] for start in starts]
+    task_ids = sampler.envs.task_ids
+    starts = map(sampler.envs.start, task_ids[:: -(-len(task_ids) // NUM_CANARIES)])
+    prompts = [sampler.codec.encode(start.messages) for start in starts]
+    # Refinements are longer than first prompts: so is one of what is asked.
+    attempts = (config.num_turns or 1) * config.max_completion_length
+    longest = 2 * max(map(len, prompts)) + attempts
+    chained = [i for prompt in prompts for i in prompt]
+    prompts.append(tuple((chained * (longest // len(chained) + 1))[:longest]))
+    most = sampler.engine.context_length - NUM_TOKENS
+    prompts = [prompt[-most:] for prompt in prompts]
     tolerance = config.sync_tolerance or tolerance_of(
         getattr(torch, config.dtype), getattr(torch, vllm_dtype_of(config))
     )
@@ -141,16 +146,7 @@ def the_model_itself(config: TrainConfig, policy: Policy, codec: Codec) -> Trans
 
 
 def vllm_dtype_of(config: TrainConfig) -> str:
-    """The type of vLLM's weights: as is asked for, or as those in training.
-
-    Raises:
-        ValueError: those are float64, which vLLM has not.
-    """
-    if config.vllm_dtype is None and config.dtype == "float64":
-        raise ValueError(
-            "dtype is 'float64', which vLLM cannot compute in; set vllm_dtype to 'float32' and "
-            "sync_tolerance to what that costs, or use engine 'transformers'"
-        )
+    """The type of vLLM's weights: as is asked for, or as those in training."""
     return config.vllm_dtype or config.dtype
 
 

@@ -39,20 +39,23 @@ class Sampler:
         self, task_ids: Sequence[str], fanout: Fanout, seed: Seed, keys: Sequence[int] = ()
     ) -> Rollout:
         """One tree per task id (may come twice); `seed` and its key (or place) fix its draws."""
+        keys = keys or range(len(task_ids))
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"keys are {list(keys)}; give each problem one of its own")
         rollout = Rollout(list(task_ids), [], seed)
-        flow = Flow(self.engine, self.envs, self.params, self.schedule)
-        for key, task_id in zip(keys or range(len(task_ids)), task_ids, strict=True):
-            position = self.envs.start(task_id, seed_of(seed, (key,)))
-            rollout.roots.append(Group([], self.codec.encode(position.messages)))
-            branch = Branch(rollout.roots[-1], position, task_id, (key,))
-            if self._opened(branch, fanout(None, 1), rollout):
-                flow.ask(branch)
-        while judged := flow.judged():
-            for parent, i in judged:
-                rollout.count(parent, i)
-                if (child := self._refinement(parent, i, fanout, rollout)) is not None:
-                    flow.ask(child)
-        flow.tell(rollout)
+        with Flow(self.engine, self.envs, self.params, self.schedule) as flow:
+            for key, task_id in zip(keys, task_ids, strict=True):
+                position = self.envs.start(task_id, seed_of(seed, (key,)))
+                rollout.roots.append(Group([], self.codec.encode(position.messages)))
+                branch = Branch(rollout.roots[-1], position, task_id, (key,))
+                if self._opened(branch, fanout(None, 1), rollout):
+                    flow.ask(branch)
+            while judged := flow.judged():
+                for parent, i in judged:
+                    rollout.count(parent, i)
+                    if (child := self._refinement(parent, i, fanout, rollout)) is not None:
+                        flow.ask(child)
+            flow.tell(rollout)
         rollout.check_verdicts()
         return rollout
 
@@ -81,6 +84,8 @@ class Sampler:
 
     def _opened(self, branch: Branch, count: int, rollout: Rollout) -> bool:
         """Give the branch its seeds; whether its prompt leaves room to answer."""
+        if count < 1:
+            raise ValueError(f"the fan-out of first attempts is {count}; give at least 1")
         branch.seeds = tuple(seed_of(rollout.seed, branch.path, i) for i in range(count))
         room = self.engine.context_length - len(branch.group.prompt_ids)
         rollout.num_overflows += room < self.params.max_tokens

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from murphy_agents.engines.drawing import Rule, draw, uniforms
 from murphy_agents.engines.ending import Ending
 from murphy_agents.engines.kv_cache import Part, merge, new_cache
-from murphy_agents.engines.protocol import Request
+from murphy_agents.engines.protocol import FinishReason, Request
 
 DEAD_SHARE = 0.25
 """Share of finished rows at which they are cut out: later wastes work on them, earlier copies."""
@@ -44,6 +44,7 @@ class Finished(NamedTuple):
     sample: Sample
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    reason: FinishReason
 
 
 @dataclass
@@ -121,21 +122,25 @@ class _Rows:
         self.ids_RM.scatter_(1, at_R1, self.next_R[:, None])
         self.logprob_RM.scatter_(1, at_R1, logprob_R[:, None])
         num_R = self.drawn_R + 1
-        at_end_R = ending.ended(self.next_R, num_R, self.limit_R)
+        by_itself_R = ending.at_end_token(self.next_R)
         if any(self.stops):
-            at_end_R |= ending.at_stop(self.stops, self.ids_RM, num_R, self.live_R & ~at_end_R)
+            open_R = self.live_R & ~by_itself_R
+            by_itself_R |= ending.at_stop_text(self.stops, self.ids_RM, num_R, open_R)
+        at_end_R = by_itself_R | (num_R == self.limit_R)
         ended_R = self.live_R & at_end_R
         self.live_R &= ~ended_R
         self.drawn_R += self.live_R
-        return list(self._finished(ended_R.nonzero().squeeze(-1)))
+        return list(self._finished(ended_R.nonzero().squeeze(-1), by_itself_R))
 
-    def _finished(self, rows_R: Tensor) -> Iterator[Finished]:
+    def _finished(self, rows_R: Tensor, by_itself_R: Tensor) -> Iterator[Finished]:
         if not len(rows_R):
             return
-        columns = (t[rows_R].tolist() for t in (self.drawn_R, self.ids_RM, self.logprob_RM))
-        for row, last, ids, logprobs in zip(rows_R.tolist(), *columns, strict=True):
+        told = (self.drawn_R, self.ids_RM, self.logprob_RM, by_itself_R)
+        columns = (t[rows_R].tolist() for t in told)
+        for row, last, ids, logprobs, by_itself in zip(rows_R.tolist(), *columns, strict=True):
             done = slice(0, last + 1)
-            yield Finished(self.samples[row], tuple(ids[done]), tuple(logprobs[done]))
+            drawn = tuple(ids[done]), tuple(logprobs[done])
+            yield Finished(self.samples[row], *drawn, "stop" if by_itself else "length")
 
     def _tensors(self) -> list[Tensor]:
         return [getattr(self, f.name) for f in fields(self)[1:]]
@@ -179,6 +184,10 @@ class DecodingBatch:
                 parts.append((part_rows, Part(cache, prompt_R[live_R], skip)))
         self._hold(parts)
         return finished
+
+    def clear(self) -> None:
+        """Let go of all samples."""
+        self._hold([])
 
     def step(self) -> list[Finished]:
         """Draw the next id of every sample."""

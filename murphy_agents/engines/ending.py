@@ -1,6 +1,7 @@
 """Where a completion ends: at an end token, at a text that was asked for, or at its limit.
 
-R: rows (samples), M: most tokens of a completion, E: end tokens.
+R: rows (samples), K: those of them that are looked at, M: most tokens of a completion, T: ids of a
+tail, E: end tokens.
 """
 
 # A tensor's name ends in its dimensions.
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 
 Decode = Callable[[Sequence[int]], str]
-IDS_PER_CHARACTER = 4
-"""A character may be as many ids: one for each byte of UTF-8."""
+IDS_PER_CHARACTER = 8
+"""Ids that are looked at for each character of a stop text: one may take four, a byte each, and
+special ids, which have no text, may stand between them."""
 
 
 class Ending:
@@ -27,29 +29,30 @@ class Ending:
     """
 
     def __init__(self, eos_ids: frozenset[int], decode: Decode, device: torch.device) -> None:
-        self.eos_ids = eos_ids
         self.device = device
         self._eos_E = torch.tensor(sorted(eos_ids), device=device)
         self._decode = decode
 
-    def ended(self, id_R: Tensor, num_R: Tensor, limit_R: Tensor) -> Tensor:
-        """Whether each row's id is an end token, or its `num` ids are all that it may have."""
-        return torch.isin(id_R, self._eos_E) | (num_R == limit_R)
+    def at_end_token(self, id_R: Tensor) -> Tensor:
+        """Whether each row's id is an end token."""
+        return torch.isin(id_R, self._eos_E)
 
-    def at_stop(
-        self, stops: Sequence[tuple[str, ...]], ids_RM: Tensor, num_R: Tensor, live_R: Tensor
+    def at_stop_text(
+        self, stops: Sequence[tuple[str, ...]], ids_RM: Tensor, num_R: Tensor, open_R: Tensor
     ) -> Tensor:
-        """Whether the last of each live row's `num` ids has brought one of its stop texts."""
-        found_R = torch.zeros_like(live_R)
-        for row in live_R.nonzero().squeeze(-1).tolist():
-            if stops[row]:
-                # Had there been one before, the row would have ended: only the tail is new.
-                tail = IDS_PER_CHARACTER * (max(map(len, stops[row])) + 1)
-                num = int(num_R[row])
-                text = self._decode(ids_RM[row, max(0, num - tail) : num].tolist())
-                found_R[row] = any(stop in text for stop in stops[row])
+        """Whether the last of each open row's `num` ids has brought one of its stop texts."""
+        found_R = torch.zeros_like(open_R)
+        longest = max((len(stop) for row in stops for stop in row), default=0)
+        rows = [row for row in open_R.nonzero().squeeze(-1).tolist() if stops[row]]
+        if not rows:
+            return found_R
+        # Had there been one before, the row would have ended: only the tail is new.
+        width = min(IDS_PER_CHARACTER * (longest + 1), ids_RM.shape[1])
+        row_K = torch.tensor(rows, device=self.device)
+        first_K = (num_R[row_K] - width).clamp(min=0)
+        columns_KT = first_K[:, None] + torch.arange(width, device=self.device)
+        tails, nums = ids_RM[row_K].gather(1, columns_KT).tolist(), num_R[row_K].tolist()
+        for row, tail, num in zip(rows, tails, nums, strict=True):
+            text = self._decode(tail[: min(num, width)])
+            found_R[row] = any(stop in text for stop in stops[row])
         return found_R
-
-    def is_stop(self, ids: Sequence[int], text: str, stops: tuple[str, ...]) -> bool:
-        """Whether a finished completion was ended by itself, not by its limit."""
-        return ids[-1] in self.eos_ids or any(stop in text for stop in stops)

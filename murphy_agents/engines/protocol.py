@@ -144,5 +144,8 @@ class Engine(Protocol):
             EngineDiedError: it cannot go on.
         """
 
+    def abort(self) -> None:
+        """Forget all that is in flight; its tags are free again, and it will not come."""
+
     def close(self) -> None:
         """Free what it holds; twice is as once."""

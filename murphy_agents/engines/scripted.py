@@ -91,6 +91,11 @@ class ScriptedEngine:
         refuse_in_flight(self._tags)
         self.version = weights.version
 
+    def abort(self) -> None:
+        """Forget all that is in flight."""
+        self._waiting.clear()
+        self._tags.clear()
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -28,7 +28,6 @@ from murphy_agents.engines.intake import check_ids, check_request, refuse_in_fli
 from murphy_agents.engines.protocol import (
     Completion,
     EngineStats,
-    FinishReason,
     Request,
     Weights,
 )
@@ -78,10 +77,10 @@ class TransformersEngine:
         self.version = 0
         self._model = model
         self._codec = codec
-        self._ending = Ending(codec.eos_ids | _eos_ids(model), codec.decode, model.device)
+        ending = Ending(codec.eos_ids | _eos_ids(model), codec.decode, model.device)
         self._max_rows = max_batch_rows
         self._max_tokens = max_batch_tokens
-        self._batch = DecodingBatch(model, self._ending, max_prefill_tokens)
+        self._batch = DecodingBatch(model, ending, max_prefill_tokens)
         self._waiting: deque[Sample] = deque()
         self._tags: dict[Hashable, int] = {}
 
@@ -112,6 +111,12 @@ class TransformersEngine:
         refuse_in_flight(self._tags)
         self.version = weights.version
 
+    def abort(self) -> None:
+        """Forget all that is in flight."""
+        self._waiting.clear()
+        self._tags.clear()
+        self._batch.clear()
+
     def close(self) -> None:
         """The model is not the engine's, so there is nothing to free."""
 
@@ -137,7 +142,7 @@ class TransformersEngine:
         return self._batch.admit(samples)
 
     def _completion(self, finished: Finished) -> Completion:
-        (request, index), ids, logprobs = finished
+        (request, index), ids, logprobs, reason = finished
         if not all(map(math.isfinite, logprobs)):
             raise FloatingPointError(
                 f"the model gave a log-probability that is not finite in completion {index} of "
@@ -147,10 +152,7 @@ class TransformersEngine:
         self._tags[request.tag] -= 1
         if not self._tags[request.tag]:
             del self._tags[request.tag]
-        text = self._codec.decode(ids)
-        is_stop = self._ending.is_stop(ids, text, request.params.stop)
-        reason: FinishReason = "stop" if is_stop else "length"
-        return Completion(request.tag, index, ids, logprobs, text, reason)
+        return Completion(request.tag, index, ids, logprobs, self._codec.decode(ids), reason)
 
 
 def _eos_ids(model: Any) -> frozenset[int]:

@@ -158,6 +158,15 @@ class VllmEngine:
                 raise RuntimeError("vLLM did not empty its prefix cache, which is in use")
         self.version = weights.version
 
+    def abort(self) -> None:
+        """Forget all that is in flight; nothing where the engine has ended."""
+        if self._end is None:
+            self._engine.abort_request(list(self._samples))
+        self._samples.clear()
+        self._tags.clear()
+        self._drawn.clear()
+        self._faults.clear()
+
     def close(self) -> None:
         """Shut vLLM down and free its memory; what was in flight is lost."""
         self._end = self._end or "it was closed"

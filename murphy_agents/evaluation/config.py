@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from murphy_agents.config import TrainConfig
@@ -45,6 +45,10 @@ class EvalConfig:
     temperature: float = described(0.6, "of sampling; 0 takes the likeliest token")
     top_p: float = described(0.95, "nucleus of sampling")
     max_completion_length: int = described(512, "most tokens of one completion")
+    stop: list[str] | None = field(
+        default=None,
+        metadata={"help": "texts that end a completion, beside the model's end tokens"},
+    )
     schedule: Literal["eager", "level"] = described(
         "level", "when attempts are repaired: each at once, or when all of its turn are judged, "
         "which repeats an evaluation bit for bit on a CPU",
@@ -73,6 +77,9 @@ class EvalConfig:
         "model itself then stays on the CPU, to prove vLLM's log-probs",
     )  # fmt: skip
     vllm_gpu_memory_utilization: float = described(0.9, "share of the GPU's memory for vLLM")
+    vllm_max_model_length: int | None = described(
+        None, "most ids of prompt and completion in vLLM; the model's"
+    )
     sync_tolerance: float | None = described(
         None, "mean distance in nats that vLLM's log-probs may have from the model's; 1e-4 in "
         "float32, 0.05 in half precision",
@@ -86,6 +93,10 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        self._check_ranges()
+        self._check_together()
+
+    def _check_ranges(self) -> None:
         for name in ("iterations", "num_runs", "max_completion_length", "sandbox_workers", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -95,8 +106,13 @@ class EvalConfig:
             raise ValueError(f"top_p is {self.top_p}; give a share in (0, 1]")
         if not 0 <= self.hidden_share < 1:
             raise ValueError(f"hidden_share is {self.hidden_share}; give a share in [0, 1)")
-        if self.engine == "transformers" and self.sync_tolerance is not None:
-            raise ValueError("sync_tolerance is given but read only with engine 'vllm'; drop it")
+
+    def _check_together(self) -> None:
+        if self.stop is not None and not all(self.stop):
+            raise ValueError(f"stop is {self.stop!r}; an empty text would end every completion")
+        for name in ("sync_tolerance", "vllm_max_model_length"):
+            if self.engine != "vllm" and getattr(self, name) is not None:
+                raise ValueError(f"{name} is given but read only with engine 'vllm'; drop it")
         if self.temperature == 0 and self.num_runs > 1:
             raise ValueError(
                 f"temperature is 0, so all {self.num_runs} runs would be alike; give num_runs=1"
@@ -124,6 +140,7 @@ class EvalConfig:
                 "engine": self.engine,
                 "vllm_gpu_memory_utilization": self.vllm_gpu_memory_utilization,
                 "vllm_dtype": "float32" if self.dtype == "float64" else self.dtype,
+                "vllm_max_model_length": self.vllm_max_model_length,
                 "sync_tolerance": self.sync_tolerance,
             }
         return TrainConfig(
@@ -138,6 +155,7 @@ class EvalConfig:
             sandbox_level=self.sandbox_level,
             sandbox_workers=self.sandbox_workers,
             seed=self.seed,
+            stop=self.stop,
             schedule=self.schedule,
             dtype="float32" if self.dtype == "bfloat16" else self.dtype,
             load_in_4bit=bool(self.load_in_4bit),

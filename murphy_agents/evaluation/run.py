@@ -131,9 +131,11 @@ def _sampler(config: EvalConfig, envs: EnvPool) -> Sampler:
             "or a mapping of task ids to texts"
         )
     codec = CharCodec()
-    params = SamplingParams(config.max_completion_length, config.temperature, config.top_p)
+    stop = tuple(config.stop or ())
+    params = SamplingParams(config.max_completion_length, config.temperature, config.top_p, stop)
     transcript = envs.transcript or "requote"
-    return Sampler(ScriptedEngine(script, codec), codec, envs, params, transcript)
+    engine = ScriptedEngine(script, codec)
+    return Sampler(engine, codec, envs, params, transcript, config.schedule)
 
 
 def _script_of(config: EvalConfig) -> str | None:

@@ -78,6 +78,7 @@ def eval_settings(
         temperature=config.eval_temperature,
         top_p=config.eval_top_p,
         max_completion_length=config.max_completion_length,
+        stop=config.stop,
         seed=config.seed if seed is None else seed,
         prompts=config.prompts,
         transcript=config.transcript,

@@ -1,7 +1,7 @@
 """A run's folder: claimed by one run at a time, and gone on with by a later one.
 
     config.json, algorithm.txt, model.txt, origin.json   written before the first step
-    metrics.jsonl, rollouts.jsonl   grow step by step; see `log`
+    metrics.jsonl, rollouts.jsonl, timeline.jsonl   grow step by step; see `log`
     checkpoint-N                    model, tokenizer, card, and all else that a step changes
     final                           the same after the last step; only a finished run has it
 

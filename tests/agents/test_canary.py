@@ -1,22 +1,30 @@
 """After a sync an engine must speak with the trainer's weights, or the run must stop."""
 
 import copy
+import dataclasses
 import re
+from contextlib import nullcontext
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from murphy_agents import TrainConfig
 from murphy_agents.canary import HALF_TOLERANCE, Canary, SyncError, tolerance_of
 from murphy_agents.codec import ChatCodec
+from murphy_agents.engines.protocol import SamplingParams
 from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.engines.weights import weights_of
-from murphy_agents.generation import Sync
+from murphy_agents.generation import Sync, make_sync
+from murphy_agents.lease import EnvPool
 from murphy_agents.policy import LoraSettings, Policy
+from murphy_agents.sampler import Sampler
 from murphy_agents.tiny import make_model, make_tokenizer
+from murphy_env import CodeFeedbackEnv, Task
 
 TOKENIZER = make_tokenizer(["def add(a, b):\n    return a + b\n"])
 CODEC = ChatCodec(TOKENIZER)
+TASKS = [Task(f"t{i}", f"Write f, {i}.", ["assert f(1) == 1"]) for i in range(2)]
 PROMPTS = [(5, 6), tuple(range(10, 23)), tuple(range(30, 71))]
 
 
@@ -152,3 +160,40 @@ def test_the_wider_of_two_tolerances_counts():
     assert tolerance_of(torch.float32, torch.float32) == 1e-4
     assert tolerance_of(torch.float64, torch.float32) == 1e-4
     assert tolerance_of(torch.float32, torch.bfloat16) == HALF_TOLERANCE
+
+
+def test_an_engine_that_is_wrong_far_from_the_beginning_is_found_out():
+    """What is asked reaches as far as refinements do."""
+
+    class Forgets(Apart):
+        """It reads a prompt's last 300 ids alone, as a window would that is too short."""
+
+        def submit(self, request):
+            short = request.prompt_ids[-300:]
+            super().submit(dataclasses.replace(request, prompt_ids=short))
+
+    make_env = lambda: CodeFeedbackEnv(TASKS, 2)  # noqa: E731
+    policy = policy_of()
+    config = TrainConfig(model="tiny", engine="vllm", max_completion_length=100)
+    with EnvPool(make_env, 1) as envs:
+        for engine, message in [(Apart, None), (Forgets, "nats from")]:
+            sampler = Sampler(
+                engine(policy.model), CODEC, envs, SamplingParams(config.max_completion_length)
+            )
+            sync = make_sync(config, sampler, policy)
+            lengths = [len(prompt) for prompt in sync.canary.prompts]
+            # Two tasks, and one prompt of twice the longest and all attempts.
+            assert len(lengths) == 3
+            assert lengths[-1] == 2 * max(lengths[:2]) + 2 * 100
+            with pytest.raises(SyncError, match=message) if message else nullcontext():
+                sync(1)
+
+
+def test_an_engine_that_loses_a_prompt_is_found_out():
+    class Loses(TransformersEngine):
+        def poll(self, timeout=None):
+            return super().poll(timeout)[1:]
+
+    policy = policy_of()
+    with pytest.raises(SyncError, match="lost prompts"):
+        Canary(PROMPTS, 1.0, 1e-4).check(Loses(policy.model, CODEC), policy.model)

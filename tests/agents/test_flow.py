@@ -160,3 +160,62 @@ def test_what_an_environment_raises_comes_out(sandbox):
     for schedule in ("eager", "level"):
         with pytest.raises(MistakeError):
             grown(sandbox, schedule, hold)
+
+
+def test_an_engine_is_free_for_the_next_rollout_when_one_was_broken_off(sandbox):
+    codec, broken = CharCodec(), [True]
+    engine = ScriptedEngine(lambda request: [SLOW, QUICK], codec, per_poll=1)
+
+    class MistakeError(Exception):
+        pass
+
+    class Breaks(MessagesWrapper):
+        def step(self, action):
+            if broken.pop() if broken else False:
+                raise MistakeError
+            return super().step(action)
+
+    make_env = lambda: Breaks(CodeFeedbackEnv(TASKS, 2, sandbox=sandbox), lambda m: m)  # noqa: E731
+    with EnvPool(make_env, 2) as envs:
+        sampler = Sampler(engine, codec, envs, PARAMS)
+        with pytest.raises(MistakeError):
+            sampler.grow(["t", "t", "t"], two_turns, (0,))
+        rollout = sampler.grow(["t"], two_turns, (0,))
+    assert rollout.num_generations == 6
+
+
+def test_turn_by_turn_a_mistake_comes_out_before_the_turn_is_drawn(sandbox):
+    """One completion a call: the second is not drawn any more."""
+    codec, polls = CharCodec(), []
+    failed = threading.Event()
+
+    class Counts(ScriptedEngine):
+        def poll(self, timeout=None):
+            polls.append(failed.wait(timeout=30 if polls else 0))
+            return super().poll(timeout)
+
+    class Breaks(MessagesWrapper):
+        def step(self, action):
+            failed.set()
+            raise RuntimeError("a mistake")
+
+    engine = Counts(lambda request: [SLOW] * 50, codec, per_poll=1)
+    make_env = lambda: Breaks(CodeFeedbackEnv(TASKS, 1, sandbox=sandbox), lambda m: m)  # noqa: E731
+    with EnvPool(make_env, 1) as envs, pytest.raises(RuntimeError, match="a mistake"):
+        Sampler(engine, codec, envs, PARAMS, schedule="level").grow(
+            ["t"], lambda node, turn: 50 if turn == 1 else 0, (0,)
+        )
+    assert len(polls) < 50
+
+
+def test_impossible_shapes_are_refused(sandbox):
+    codec = CharCodec()
+    engine = ScriptedEngine(lambda request: [SLOW, QUICK], codec)
+    make_env = lambda: CodeFeedbackEnv(TASKS, 2, sandbox=sandbox)  # noqa: E731
+    with EnvPool(make_env, 1) as envs:
+        sampler = Sampler(engine, codec, envs, PARAMS)
+        with pytest.raises(ValueError, match="fan-out of first attempts is 0"):
+            sampler.grow(["t"], lambda node, turn: 0, (0,))
+        with pytest.raises(ValueError, match=r"keys are \[3, 3\]"):
+            sampler.grow(["t", "t"], two_turns, (0,), keys=[3, 3])
+        assert sampler.grow([], two_turns, (0,)).roots == []

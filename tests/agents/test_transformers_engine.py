@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 from murphy_agents.codec import ChatCodec
 from murphy_agents.engines.drawing import Rule, draw, uniforms
+from murphy_agents.engines.ending import Ending
 from murphy_agents.engines.kv_cache import Part, merge, new_cache
 from murphy_agents.engines.protocol import Request, SamplingParams, Weights
 from murphy_agents.engines.transformers import TransformersEngine
@@ -206,6 +207,44 @@ def test_stop_texts_of_one_sample_do_not_stop_another():
     alone = drained(TransformersEngine(model, CODEC), requests[1:])
     assert found["free", 0] == alone["free", 0]
     assert len(found["stopped", 0].ids) < len(found["free", 0].ids)
+
+
+def test_a_stop_text_with_special_ids_within_is_found():
+    special = [i for i in sorted(CODEC.eos_ids | {END}) if CODEC.decode((i,)) == ""]
+    letters = CODEC.encode_text("xab")
+    ids = [letters[0], letters[1], special[0], special[0], letters[2]]
+    ending = Ending(frozenset(), CODEC.decode, torch.device("cpu"))
+    assert CODEC.decode(ids) == "xab"
+    for num, found in [(4, False), (5, True)]:
+        told = ending.at_stop_text(
+            [("ab",)], torch.tensor([ids]), torch.tensor([num]), torch.tensor([True])
+        )
+        assert told.tolist() == [found]
+
+
+def test_a_completion_that_its_stop_text_ends_at_the_limit_has_stopped():
+    model = sharp_model()
+    free = Request(SHORT, (1,), SamplingParams(6), "free")
+    (whole,) = drained(TransformersEngine(model, CODEC), [free]).values()
+    assert whole.finish_reason == "length"
+    stop = (CODEC.decode(whole.ids[-1:]),)
+    assert stop[0]
+    assert stop[0] not in CODEC.decode(whole.ids[:-1])
+    stopped = Request(SHORT, (1,), SamplingParams(6, stop=stop), "stopped")
+    (done,) = drained(TransformersEngine(model, CODEC), [stopped]).values()
+    assert (done.ids, done.finish_reason) == (whole.ids, "stop")
+
+
+def test_what_is_aborted_does_not_come_and_leaves_nothing_behind():
+    model = sharp_model()
+    engine = TransformersEngine(model, CODEC, max_batch_rows=2)
+    for request in MIXED:
+        engine.submit(request)
+    engine.poll(timeout=0.0)
+    engine.abort()
+    assert engine.poll() == []
+    fresh = TransformersEngine(model, CODEC, max_batch_rows=2)
+    assert drained(engine, MIXED) == drained(fresh, MIXED)
 
 
 @pytest.mark.parametrize("stop", ["end", ("",), ("a", "")])

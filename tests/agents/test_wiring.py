@@ -394,3 +394,15 @@ def test_pruned_groups_are_not_groups_without_signal():
     assert (found["num_groups"], found["num_trained_groups"]) == (4, 2)
     assert found["num_zero_signal_groups"] == 0
     assert found["num_pruned"] == 4
+
+
+def test_a_nucleus_beside_a_correction_is_warned_of(pool):
+    config = tiny(top_p=0.9, importance_sampling="token_truncate")
+    with pytest.warns(UserWarning, match=r"about 0.9 at every token"):
+        make_sampler(config, policy_of(pool), pool)
+
+
+def test_stop_texts_and_schedule_reach_the_sampler(pool):
+    sampler = make_sampler(tiny(stop=["</output>"], schedule="level"), policy_of(pool), pool)
+    assert sampler.params.stop == ("</output>",)
+    assert sampler.schedule == "level"
