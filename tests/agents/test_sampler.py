@@ -1,14 +1,18 @@
 """The sampler over real environments and a scripted engine: shape, order, seeds, broken nodes."""
 
 import random
+import time
 
 import pytest
+import torch
 
-from murphy_agents.codec import CharCodec
+from murphy_agents.codec import CharCodec, ChatCodec
 from murphy_agents.engines.protocol import SamplingParams
 from murphy_agents.engines.scripted import ScriptedEngine
+from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.lease import EnvPool
 from murphy_agents.sampler import Sampler
+from murphy_agents.tiny import make_policy
 from murphy_agents.tree import groups, walk
 from murphy_env import (
     CodeFeedbackEnv,
@@ -247,3 +251,45 @@ def test_keys_stand_for_places(sandbox):
     assert seeds(("t1",), (7,)) != seeds(("t1",), (0,))
     with pytest.raises(ValueError, match="zip"):
         seeds(("t1", "t2"), (7,))
+
+
+class Uneven(MessagesWrapper):
+    """Programs take from nothing to 20 ms, by what they say."""
+
+    def __init__(self, env):
+        super().__init__(env, lambda messages: messages)
+
+    def step(self, action):
+        time.sleep(random.Random(action).uniform(0, 0.02))
+        return super().step(action)
+
+
+def test_a_model_in_float64_grows_the_same_trees_in_both_schedules(sandbox):
+    torch.set_num_threads(1)
+    model, tokenizer = make_policy(
+        texts=["def f(x): return x"], hidden_size=32, initializer_range=0.2
+    )
+    codec = ChatCodec(tokenizer)
+    model.double()
+
+    def grown(schedule):
+        # Fewer rows than refinements: samples of both problems meet in a batch, and wait for room.
+        engine = TransformersEngine(model, codec, max_batch_rows=12)
+        with EnvPool(lambda: Uneven(CodeFeedbackEnv(TASKS, 2, sandbox=sandbox)), 3) as envs:
+            sampler = Sampler(engine, codec, envs, SamplingParams(16), schedule=schedule)
+            rollout = sampler.grow(("t1", "t2"), fanout(4, 4), (0, 1))
+        nodes = [
+            (group.prompt_ids, node.completion_ids, node.reward, node.info)
+            for root in rollout.roots
+            for group in groups(root)
+            for node in group.nodes
+        ]
+        return nodes, [path for path, _ in rollout.timeline]
+
+    (level, in_turn), (eager, at_once) = grown("level"), grown("eager")
+    # 2 problems of 4 + 4 · 4; nothing that random weights say passes a test.
+    assert len(level) == 40
+    assert eager == level
+    # Not for want of another order.
+    assert sorted(at_once) == sorted(in_turn)
+    assert at_once != in_turn
