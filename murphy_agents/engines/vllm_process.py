@@ -148,7 +148,8 @@ class VllmServer:
             self._process.wait(END_S)
         # Its engine may live on without it, or have hung.
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in a driver
+            self._process.wait(END_S)
         self._wait_for_group()
         _dismiss(self._guard)
 
