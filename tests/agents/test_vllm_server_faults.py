@@ -8,13 +8,17 @@ import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from murphy_agents import generation
 from murphy_agents.codec import CharCodec
+from murphy_agents.config import TrainConfig
 from murphy_agents.engines import vllm_claim, vllm_http, vllm_server, vllm_server_weights
 from murphy_agents.engines.protocol import EngineDiedError, Request, SamplingParams, Weights
+from murphy_agents.engines.vllm_process import VllmServer
 from murphy_agents.engines.vllm_server import VllmServerEngine
 from murphy_agents.engines.vllm_worker import SyncExtension
 
@@ -106,6 +110,12 @@ def server():
     made.shutdown()
     thread.join()
     made.server_close()
+
+
+@pytest.fixture
+def policy_of_a_name():
+    """What is read of a policy to start a server for it: where its model lies."""
+    return SimpleNamespace(has_adapters=False, model=SimpleNamespace(name_or_path="there"))
 
 
 @pytest.fixture
@@ -388,7 +398,7 @@ def test_a_closed_engine_says_so(server, connect):
             call()
 
 
-def test_an_empty_answer_of_no_worker_is_told_at_once(server, connect):
+def test_a_server_that_cannot_be_claimed_is_refused_at_once(server, connect):
     for says, match in [
         ((404, {"detail": "Not Found"}), "VLLM_SERVER_DEV_MODE=1"),
         ((500, {"error": {"message": "no attribute 'murphy_claim'"}}), "--worker-extension-cls"),
@@ -545,6 +555,51 @@ def test_the_key_is_sent(server, connect, monkeypatch):
 @pytest.mark.parametrize(("asked", "got"), [(None, 100), (50, 50), (200, 100)])
 def test_the_context_is_the_smaller_of_both(server, connect, asked, got):
     assert connect(context_length=asked).context_length == got
+
+
+def test_settings_bound_the_context_of_a_server(server, tmp_path):
+    config = TrainConfig(
+        engine="vllm_server",
+        vllm_server_base_url=f"http://127.0.0.1:{server.server_port}",
+        vllm_max_model_length=50,
+        output_dir=str(tmp_path),
+    )
+    engine = generation._served(config, None, CODEC)
+    assert engine.context_length == 50
+    engine.close()
+
+
+def test_a_server_is_spread_over_its_devices(policy_of_a_name, tmp_path, monkeypatch):
+    class StartedError(Exception):
+        pass
+
+    def start(model, **settings):
+        raise StartedError(settings["num_devices"], settings["environment"])
+
+    monkeypatch.setattr(VllmServer, "start", start)
+    for devices, found in [
+        ("1,2", (2, {"CUDA_VISIBLE_DEVICES": "1,2"})),
+        ("3", (1, {"CUDA_VISIBLE_DEVICES": "3"})),
+        (None, (1, {})),
+    ]:
+        config = TrainConfig(
+            engine="vllm_server",
+            vllm_server_devices=devices,
+            output_dir=str(tmp_path),
+            model="org/model",
+        )
+        with pytest.raises(StartedError) as caught:
+            generation._served(config, policy_of_a_name, CODEC)
+        assert caught.value.args == found
+
+
+def test_a_server_on_the_gpu_that_trains_is_refused():
+    config = TrainConfig(engine="vllm_server", device="cuda")
+    with pytest.raises(ValueError, match=r"on the GPU that trains.*vllm_server_devices"):
+        generation.check_installed(config)
+    # One that runs elsewhere needs nothing here.
+    there = {"vllm_server_base_url": "http://host:8000"}
+    generation.check_installed(TrainConfig(engine="vllm_server", device="cuda", **there))
 
 
 def test_what_the_killed_have_left_is_removed(server, connect, tmp_path):

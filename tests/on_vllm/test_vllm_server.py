@@ -211,17 +211,6 @@ def test_another_run_is_refused_and_harms_nothing(engine, policy, folder, monkey
     assert CANARY.check(engine, policy.model) < EXACT
 
 
-def test_weights_that_are_no_numbers_are_told(engine, policy):
-    with torch.no_grad():
-        next(policy.model.parameters()).fill_(float("nan"))
-    engine.sync(weights_of(policy, engine.version + 1))
-    engine.submit(Request(SHORT, (1, 2), SamplingParams(4), "a"))
-    for _ in range(2):
-        with pytest.raises(FloatingPointError, match="request 'a'"):
-            engine.poll()
-    assert engine.poll() == []
-
-
 def test_adapters_reach_the_server(engine, policy, folder):
     learner = Policy.load(folder / "model", lora=LoraSettings(r=4, alpha=8), beta=0.0)
     for version in (21, 22):
@@ -253,6 +242,25 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
             log=tmp_path / "log",
             environment={"PYTHONHOME": str(tmp_path / "nothing_here")},
         )
+
+
+def test_weights_that_are_no_numbers_are_told(folder, tmp_path):
+    """On a server of its own, which tells NaN with good weights too from then on."""
+    policy = Policy.load(folder / "model", beta=0.0)
+    with torch.no_grad():
+        next(policy.model.parameters()).fill_(float("nan"))
+    server = start(folder / "model", tmp_path / "log")
+    engine = VllmServerEngine(server.url, CODEC, tmp_path / "sync", server=server)
+    try:
+        engine.sync(weights_of(policy, 1))
+        engine.submit(Request(SHORT, (1, 2), SamplingParams(4), "a"))
+        for _ in range(2):
+            with pytest.raises(FloatingPointError, match="of request 'a'"):
+                engine.poll()
+        assert engine.poll() == []
+    finally:
+        engine.close()
+    assert not (tmp_path / "sync").exists()
 
 
 TASKS = [Task(f"t{i}", f"Write f, {i}.", ["assert f(1) == 1"]) for i in (1, 2)]
