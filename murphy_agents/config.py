@@ -118,7 +118,7 @@ class TrainConfig:
         0.3, "share of the GPU's memory that vLLM takes, weights and cache, beside the training"
     )
     vllm_max_model_length: int | None = _field(
-        None, "most ids of prompt and completion in vLLM; the model's"
+        None, "most ids of prompt and completion in vLLM; the model's, and never above a server's"
     )
     vllm_dtype: Literal["float32", "bfloat16", "float16"] | None = _field(
         None, "of vLLM's weights; as those in training"
@@ -127,8 +127,9 @@ class TrainConfig:
         None, "a server that runs already, 'http://host:8000'; without it one is started here"
     )
     vllm_server_devices: str | None = _field(
-        None, "GPUs of the server that is started here, as in CUDA_VISIBLE_DEVICES: '1'"
-    )
+        None, "GPUs of the server that is started here, as in CUDA_VISIBLE_DEVICES: '1'; over "
+        "several, '1,2', its model is spread",
+    )  # fmt: skip
     vllm_sync_folder: str | None = _field(
         None, "folder that this process and the server both see, for weights; one in output_dir"
     )
@@ -354,6 +355,13 @@ def _check_generation(config: TrainConfig) -> None:
             f"vllm_server_devices is {config.vllm_server_devices!r}, but the server at "
             f"{config.vllm_server_base_url} runs already, where it was started; drop one of them"
         )
+    if config.vllm_server_devices is not None:
+        devices = [name.strip() for name in config.vllm_server_devices.split(",")]
+        if not all(devices) or len(set(devices)) < len(devices):
+            raise ValueError(
+                f"vllm_server_devices is {config.vllm_server_devices!r}; give each GPU once, "
+                "as in '1' or '1,2'"
+            )
 
 
 def _check_types_of_numbers(config: TrainConfig) -> None:

@@ -62,10 +62,20 @@ class Sync:
 
 
 def check_installed(config: TrainConfig) -> None:
-    """Raise ValueError where the engine needs vLLM here and there is none."""
+    """Raise ValueError where the engine needs vLLM here, or a device for it, and there is none."""
     starts_server = config.engine == "vllm_server" and config.vllm_server_base_url is None
+    if starts_server and config.vllm_server_devices is None and _is_on_gpu(config):
+        raise ValueError(
+            "a vLLM server would be started on the GPU that trains, and take nine tenths of it; "
+            "name others with vllm_server_devices, or use engine 'vllm', which shares the GPU"
+        )
     if config.engine == "vllm" or starts_server:
         vllm_start.check_installed()
+
+
+def _is_on_gpu(config: TrainConfig) -> bool:
+    kind = config.device.partition(":")[0]
+    return kind == "cuda" or (kind == "auto" and torch.cuda.is_available())
 
 
 def make_sync(config: TrainConfig, sampler: Sampler, policy: Policy) -> Sync:
@@ -121,7 +131,11 @@ def _served(config: TrainConfig, policy: Policy, codec: Codec) -> Engine:
     sync_folder = Path(config.vllm_sync_folder or output_dir / "sync").absolute()
     if config.vllm_server_base_url is not None:
         return VllmServerEngine(
-            config.vllm_server_base_url, codec, sync_folder, connect_within_s=SERVER_WITHIN_S
+            config.vllm_server_base_url,
+            codec,
+            sync_folder,
+            context_length=config.vllm_max_model_length,
+            connect_within_s=SERVER_WITHIN_S,
         )
     devices = config.vllm_server_devices
     server = VllmServer.start(
@@ -130,6 +144,7 @@ def _served(config: TrainConfig, policy: Policy, codec: Codec) -> Engine:
         context_length=config.vllm_max_model_length,
         max_lora_rank=_lora_rank(policy),
         log=output_dir / "vllm_server.log",
+        num_devices=1 if devices is None else len(devices.split(",")),
         environment={} if devices is None else {"CUDA_VISIBLE_DEVICES": devices},
     )
     return VllmServerEngine(server.url, codec, sync_folder, server=server)

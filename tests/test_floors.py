@@ -66,6 +66,8 @@ FLOORS = [
     [
         "murphy_agents.engines.vllm_worker",
         "murphy_agents.engines.vllm_process",
+        "murphy_agents.engines.vllm_answers",
+        "murphy_agents.engines.vllm_claim",
         "murphy_agents.engines.vllm_server_weights",
         "murphy_agents.engines.vllm_server",
     ],

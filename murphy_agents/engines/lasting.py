@@ -47,10 +47,11 @@ class LastingEngine:
             every death.
         restore: gives a new engine the weights in use and proves that it has them; called after a
             death alone. It may be set later; as long as it is None, the first death is the end.
-        max_restarts: deaths in all that are survived; 0: none.
+        max_restarts: deaths that are survived with the same weights; 0: none. A sync to a later
+            version begins anew, so that a death now and then does not end a long run.
 
     Attributes:
-        deaths: why engines died, in order.
+        deaths: why engines died, in order, in all versions.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LastingEngine:
         self._make = make
         self.restore = restore
         self._max_restarts = max_restarts
+        self._num_before = 0
         self._asked: dict[Hashable, _Asked] = {}
         self._end: str | None = None
         self._engine = make()
@@ -106,6 +108,8 @@ class LastingEngine:
         """
         refuse_in_flight(self._asked)
         self._lasting(lambda engine: engine.sync(weights))
+        if self._engine.version > self.version:
+            self._num_before = len(self.deaths)
         self.version = self._engine.version
 
     def close(self) -> None:
@@ -146,11 +150,13 @@ class LastingEngine:
 
     def _write_down(self, error: EngineDiedError) -> None:
         self.deaths.append(str(error))
-        if len(self.deaths) > self._max_restarts:
+        num_deaths = len(self.deaths) - self._num_before
+        if num_deaths > self._max_restarts:
             self._fail(f"more than {self._max_restarts} restarts are not allowed", error)
         _log.warning(
-            "the engine died (%d of %d times that are survived) and is made anew: %s",
-            len(self.deaths),
+            "the engine died (%d of %d times that are survived with these weights) and is made "
+            "anew: %s",
+            num_deaths,
             self._max_restarts,
             error,
         )
@@ -178,7 +184,9 @@ class LastingEngine:
 
     def _fail(self, what: str, cause: Exception) -> None:
         self._asked.clear()
-        self._end = f"{what}; it died {len(self.deaths)} times. {_numbered(self.deaths)}"
+        deaths = self.deaths[self._num_before :]
+        earlier = f", and {self._num_before} times before" if self._num_before else ""
+        self._end = f"{what}; it died {len(deaths)} times{earlier}. {_numbered(deaths)}"
         raise EngineDiedError(f"the engine cannot go on: {self._end}") from cause
 
     def _known(self, done: Completion) -> Completion:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -20,7 +21,10 @@ from urllib.parse import urlsplit
 CONNECT_S = 30.0
 KEPT_S = 1.0
 """Seconds for which an idle connection is used again: vLLM closes it after five, unseen."""
+BUSY_S = 1.0
+"""Between two questions to a server that has too much to do, at first; doubled up to a minute."""
 _END_S = 5.0
+_LIKE = "give one like 'http://host:8000'"
 
 
 class UnreachableError(Exception):
@@ -47,6 +51,8 @@ class Answer(NamedTuple):
 class Client:
     """Asks one server, from any thread.
 
+    If the environment has VLLM_API_KEY, as vLLM names it, every question carries that key.
+
     Args:
         url: of its root, such as "http://host:8000".
 
@@ -55,13 +61,12 @@ class Client:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no server's address; give one like 'http://host:8000'")
+        is_plain, self._address, path = _parts(url)
         self.url = url
-        self._root = parts.path.rstrip("/").removesuffix("/v1")
-        self._address = parts.hostname, parts.port
-        is_plain = parts.scheme == "http"
+        self._root = path.rstrip("/").removesuffix("/v1")
+        self._header = {"Content-Type": "application/json"}
+        if key := os.environ.get("VLLM_API_KEY", "").strip():
+            self._header["Authorization"] = f"Bearer {key}"
         self._kind = http.client.HTTPConnection if is_plain else http.client.HTTPSConnection
         self._kept = threading.local()
         self._idle: set[http.client.HTTPConnection] = set()
@@ -76,10 +81,9 @@ class Client:
             UnreachableError: it does not, within the time, or `close` was called.
         """
         text = None if body is None else json.dumps(body)
-        header = {"Content-Type": "application/json"}
         try:
             with self._connected(timeout_s) as connection:
-                connection.request(method, self._root + path, text, header)
+                connection.request(method, self._root + path, text, self._header)
                 response = connection.getresponse()
                 said = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -103,7 +107,7 @@ class Client:
     @contextlib.contextmanager
     def _connected(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
         """This thread's connection; gone if the block raises, for half an answer may be left."""
-        connection = self._taken() or self._made()
+        connection = self._taken() or self._made(min(timeout_s, CONNECT_S))
         try:
             connection.sock.settimeout(timeout_s)
             yield connection
@@ -134,8 +138,8 @@ class Client:
         kept.close()
         return None
 
-    def _made(self) -> http.client.HTTPConnection:
-        connection = self._kind(*self._address, timeout=CONNECT_S)
+    def _made(self, within_s: float) -> http.client.HTTPConnection:
+        connection = self._kind(*self._address, timeout=within_s)
         connection.connect()
         # A connection that breaks is told of, and not mended unseen.
         connection.auto_open = 0
@@ -151,6 +155,9 @@ class Client:
 class Questions:
     """Many questions to one server at once, each with a key that comes back with its answer.
 
+    A question that is put off (429) was not worked on, and is asked again within its time. Whatever
+    goes wrong with one comes back in its place, so that nobody waits for it in vain.
+
     Args:
         client: who asks.
         max_at_once: connections, with a thread each; more questions wait here.
@@ -160,13 +167,14 @@ class Questions:
     def __init__(self, client: Client, max_at_once: int, timeout_s: float) -> None:
         if max_at_once < 1:
             raise ValueError(f"{max_at_once} questions at once are allowed; give at least 1")
-        self.answers: SimpleQueue[tuple[Hashable, Answer | UnreachableError]] = SimpleQueue()
+        self.answers: SimpleQueue[tuple[Hashable, Answer | Exception]] = SimpleQueue()
         self._client = client
         self._max_at_once = max_at_once
         self._timeout_s = timeout_s
         self._waiting: SimpleQueue[tuple[Hashable, str, Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._num_open = 0
+        self._closed = threading.Event()
         self._lock = threading.Lock()
 
     def ask(self, key: Hashable, path: str, body: Any) -> None:
@@ -188,23 +196,51 @@ class Questions:
 
     def close(self) -> None:
         """End the threads; call it once the client is closed."""
+        self._closed.set()
         self.drop()
         for _ in self._threads:
             self._waiting.put(None)
+        end = time.monotonic() + _END_S
         for thread in self._threads:
-            thread.join(_END_S)
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (question := self._waiting.get()) is not None:
             key, path, body = question
-            answer: Answer | UnreachableError
+            answer: Answer | Exception
             try:
-                answer = self._client.ask("POST", path, body, self._timeout_s)
-            except UnreachableError as error:
+                answer = self._answer(path, body)
+            except Exception as error:
                 answer = error
             with self._lock:
                 self._num_open -= 1
             self.answers.put((key, answer))
+
+    def _answer(self, path: str, body: Any) -> Answer:
+        end, pause = time.monotonic() + self._timeout_s, BUSY_S
+        while True:
+            answer = self._client.ask("POST", path, body, self._timeout_s)
+            if answer.status != 429 or time.monotonic() + pause > end or self._closed.wait(pause):
+                return answer
+            pause = min(2 * pause, 60.0)
+
+
+def _parts(url: str) -> tuple[bool, tuple[str, int | None], str]:
+    """Whether it is plain HTTP; host and port; path."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no server's address: {error}; {_LIKE}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{url!r} is no server's address; {_LIKE}")
+    if parts.username is not None or parts.query or parts.fragment or not parts.path.isascii():
+        raise ValueError(
+            f"{url!r} is no server's address: it has more than a host, a port and a plain path; "
+            f"{_LIKE}, and a key in the environment as VLLM_API_KEY"
+        )
+    return parts.scheme == "http", (host, port), parts.path
 
 
 def _keep_alive(end: socket.socket) -> None:
@@ -218,5 +254,5 @@ def _keep_alive(end: socket.socket) -> None:
 def _parsed(said: bytes) -> Any:
     try:
         return json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return said.decode("utf-8", "replace")

@@ -72,6 +72,7 @@ class VllmServer:
         context_length: int | None = None,
         gpu_memory_utilization: float = 0.9,
         max_lora_rank: int | None = None,
+        num_devices: int = 1,
         log: Path,
         port: int | None = None,
         options: Sequence[str] = (),
@@ -86,6 +87,7 @@ class VllmServer:
             context_length: most ids of prompt and completion; None: the model's.
             gpu_memory_utilization: share of its device's memory that it may take.
             max_lora_rank: highest rank of adapters; None: no adapters.
+            num_devices: over which every layer is spread.
             log: file that its output is appended to.
             port: None: one that is free.
             options: more options of `vllm serve`; they win over ours.
@@ -103,7 +105,13 @@ class VllmServer:
             )
         port = port or _free_port()
         command = command_of(
-            str(model), port, dtype, context_length, gpu_memory_utilization, max_lora_rank
+            str(model),
+            port,
+            dtype,
+            context_length,
+            gpu_memory_utilization,
+            max_lora_rank,
+            num_devices,
         )
         log.parent.mkdir(parents=True, exist_ok=True)
         guard = _start_guard()
@@ -148,7 +156,8 @@ class VllmServer:
             self._process.wait(END_S)
         # Its engine may live on without it, or have hung.
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in a driver
+            self._process.wait(END_S)
         self._wait_for_group()
         _dismiss(self._guard)
 
@@ -185,6 +194,7 @@ def command_of(
     context_length: int | None,
     gpu_memory_utilization: float,
     max_lora_rank: int | None,
+    num_devices: int = 1,
 ) -> list[str]:
     """The command that starts a server which `VllmServerEngine` can be used with."""
     settings: dict[str, Any] = {
@@ -193,6 +203,7 @@ def command_of(
         "port": port,
         "dtype": dtype,
         "gpu-memory-utilization": gpu_memory_utilization,
+        "tensor-parallel-size": num_devices,
         "logprobs-mode": LOGPROBS_MODE,
         "generation-config": "vllm",  # the model's own defaults are none of ours
         "worker-extension-cls": EXTENSION,

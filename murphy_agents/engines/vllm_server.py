@@ -4,8 +4,10 @@ Every sample is an HTTP request with one seed, token ids both ways, to `/v1/comp
 weights travel through a folder that both sides see and are taken by `SyncExtension` in the server's
 workers; adapters are loaded from such a folder, each version under a name of its own.
 
-A server that breaks off, answers with an error of its own, or stops to say that it is healthy, is
-dead for this engine, even if it comes back: it would come back with other weights.
+A server that breaks off, answers with an error of its own, stops to say that it is healthy, or is
+not held by this engine any more, is dead for this engine, even if it comes back: it would come back
+with other weights. That it is held is proven before the first request after a pause, before a sync,
+before the last completion in flight is given, and every few seconds between.
 """
 
 from __future__ import annotations
@@ -29,15 +31,23 @@ from murphy_agents.engines.protocol import (
     Request,
     Weights,
 )
+from murphy_agents.engines.vllm_answers import (
+    MalformedError,
+    Sampled,
+    is_not_finite,
+    model_of,
+    sampled_of,
+)
+from murphy_agents.engines.vllm_claim import START, Claim
 from murphy_agents.engines.vllm_http import Answer, Client, Questions, UnreachableError
 from murphy_agents.engines.vllm_process import VllmServer
-from murphy_agents.engines.vllm_server_weights import START, START_LORA, ServerWeights
+from murphy_agents.engines.vllm_server_weights import START_LORA, ServerWeights
 
 MAX_IN_FLIGHT = 256
 HEALTH_EVERY_S, HEALTH_S = 5.0, 60.0
 """How often the server is asked whether it is well, and how long it may take to say so."""
-_LEAST_LOGPROB = -9999.0
-"""vLLM's server writes it for -inf."""
+CLOSE_S = 2.0
+"""Seconds that the server has for each of two partings."""
 _PLAIN = {
     "top_k": 0,
     "min_p": 0.0,
@@ -55,7 +65,7 @@ class _Asked:
 
 
 class VllmServerEngine:
-    """Samples with a vLLM server.
+    """Samples with a vLLM server, which serves no other engine meanwhile.
 
     The server's cached prompt ids are counted if it was started with
     `--enable-prompt-tokens-details`; otherwise every prompt counts as read anew.
@@ -66,12 +76,14 @@ class VllmServerEngine:
             tokenizer and generation config.
         sync_folder: a folder that this process and the server see under the same path.
         server: the same server, if this process started it: its end is told, and `close` ends it.
+        context_length: most ids of prompt and completion, if less than the server takes.
         max_in_flight: samples that the server is asked for at once, a connection each.
         connect_within_s: seconds that the server may take to become healthy.
         answer_within_s: seconds that one sample may take; longer, and the server is dead.
 
     Raises:
-        ValueError: the address is none, or something else than vLLM answers there.
+        ValueError: the address is none; something else than vLLM answers there, or one that cannot
+            be given weights; or another run uses it.
         EngineDiedError: no healthy server answers.
     """
 
@@ -82,6 +94,7 @@ class VllmServerEngine:
         sync_folder: Path,
         *,
         server: VllmServer | None = None,
+        context_length: int | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
         connect_within_s: float = 60.0,
         answer_within_s: float = 3600.0,
@@ -100,13 +113,14 @@ class VllmServerEngine:
         self._client = Client(url)
         self._questions = Questions(self._client, max_in_flight, answer_within_s)
         try:
-            base, self.context_length = _connect(self._client, connect_within_s)
+            base, longest, self._claim = _connect(self._client, connect_within_s)
         except BaseException:
             self._client.close()
             if server is not None:
                 server.close()
             raise
-        self._weights = ServerWeights(self._client, sync_folder, base)
+        self.context_length = min(longest, context_length or longest)
+        self._weights = ServerWeights(self._client, self._claim, sync_folder, base)
         threading.Thread(target=self._watch, name="murphy-health", daemon=True).start()
 
     def submit(self, request: Request) -> None:
@@ -120,6 +134,8 @@ class VllmServerEngine:
         self._refuse_dead()
         check_request(request, self.context_length, self._asked)
         vllm_common.check_drawable(request)
+        if not self._asked:
+            self._prove()
         asked = self._asked[request.tag] = _Asked(request, len(request.seeds))
         if self._busy_since is None:
             self._busy_since = time.perf_counter()
@@ -135,13 +151,16 @@ class VllmServerEngine:
             FloatingPointError: a sample has a log-probability that is not finite.
             RuntimeError: a sample came back without its ids. After either error that sample is
                 gone, and the next call goes on with all others.
-            EngineDiedError: the server is dead, or the engine is closed.
+            EngineDiedError: the server is dead, answers in no way that is known, or is not held by
+                this engine any more; or the engine is closed.
         """
         if self._end is not None:
             raise EngineDiedError(self._end)
         self._gather(timeout)
         self._count_time()
         if self._drawn:
+            if not (self._claim.is_fresh() and (self._asked or self._failure)):
+                self._prove()
             drawn, self._drawn = self._drawn, []
             return drawn
         if self._faults:
@@ -155,7 +174,8 @@ class VllmServerEngine:
         Raises:
             ValueError: something is in flight; or the server is not set up to take the weights,
                 does not see the folder or refuses them: it keeps those that it had.
-            EngineDiedError: the server is dead, or it took the weights in part.
+            EngineDiedError: the server is dead, it took the weights in part, or is not held by this
+                engine any more.
         """
         self._refuse_dead()
         refuse_in_flight(self._asked)
@@ -166,13 +186,18 @@ class VllmServerEngine:
         self.version = weights.version
 
     def close(self) -> None:
-        """Break off what is in flight, and end the server if this process started it."""
+        """Break off what is in flight, and end the server if this process started it.
+
+        One that it did not start is let go of, if it answers within a few seconds; one that died
+        is not asked.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
-        if self._server is None and self._end is None:
+        if self._server is None and self._end is None and self._failure is None:
             with contextlib.suppress(UnreachableError):
-                self._weights.forget_adapter()
+                self._weights.forget_adapter(CLOSE_S)
+                self._claim.release(CLOSE_S)
         self._end = self._end or "the engine was closed"
         self._asked.clear()
         try:
@@ -184,16 +209,25 @@ class VllmServerEngine:
             self._weights.close()
 
     def _watch(self) -> None:
-        """Ask for the server's health as long as the engine lives; runs in a thread."""
+        """Ask how the server is, and whose, as long as the engine lives; runs in a thread."""
         while not self._closing.wait(HEALTH_EVERY_S):
+            found: Answer | Exception
             try:
-                answer = self._client.ask("GET", "/health", timeout_s=HEALTH_S)
-            except UnreachableError as error:
-                self._questions.answers.put((None, error))
-                return
-            if answer.status != 200:
-                self._questions.answers.put((None, answer))
-                return
+                found = self._client.ask("GET", "/health", timeout_s=HEALTH_S)
+                if found.status == 200:
+                    self._claim.prove_if_idle()
+                    continue
+            except Exception as error:
+                found = error
+            self._questions.answers.put((None, found))
+            return
+
+    def _prove(self) -> None:
+        """Raise EngineDiedError unless the server has the weights that it was given last."""
+        try:
+            self._claim.prove()
+        except (UnreachableError, EngineDiedError) as error:
+            raise self._dying(str(error)) from error
 
     def _body(self, request: Request, index: int) -> dict[str, Any]:
         return {
@@ -224,15 +258,16 @@ class VllmServerEngine:
             while True:
                 self._take(*self._questions.answers.get_nowait())
 
-    def _take(self, key: Any, answer: Answer | UnreachableError) -> None:
+    def _take(self, key: Any, answer: Answer | Exception) -> None:
         """Sort an answer in; `key` is None where it is about the server's health.
 
         What comes after a failure may be from a server that began anew, with other weights.
         """
         if self._failure is not None:
             return
-        if isinstance(answer, UnreachableError):
-            self._fail(str(answer))
+        if isinstance(answer, Exception):
+            is_known = isinstance(answer, UnreachableError | EngineDiedError)
+            self._fail(str(answer) if is_known else f"{type(answer).__name__}: {answer}")
             return
         if key is None:
             self._fail(f"it is not healthy: {answer.status} {answer.message}")
@@ -242,10 +277,23 @@ class VllmServerEngine:
         if self._asked.get(request.tag) is not asked:
             return
         if answer.status == 200:
-            self._take_sample(asked, key[1], answer.body)
-        elif answer.status == 404:
+            self._take_answer(asked, key[1], answer.body)
+        elif is_not_finite(answer):
+            self._strike(asked)
+            self._faults.append(
+                FloatingPointError(
+                    "the model gave a log-probability that is not finite in completion "
+                    f"{key[1]} of request {request.tag!r}; its weights or its number format have "
+                    "overflowed"
+                )
+            )
+        else:
+            self._take_refusal(request, answer)
+
+    def _take_refusal(self, request: Request, answer: Answer) -> None:
+        if answer.status == 404:
             self._fail(f"it knows {self._weights.model!r} no longer: {answer.message}")
-        elif answer.status < 500:
+        elif 400 <= answer.status < 500 and answer.status != 429:
             del self._asked[request.tag]
             self._faults.append(
                 ValueError(
@@ -256,37 +304,40 @@ class VllmServerEngine:
         else:
             self._fail(f"it answers with {answer.status} {answer.message}")
 
-    def _take_sample(self, asked: _Asked, index: int, body: Any) -> None:
-        choice = body["choices"][0]
-        if choice["finish_reason"] not in ("stop", "length"):
-            self._fail(f"it ended a completion with {choice['finish_reason']!r}")
-            return
+    def _take_answer(self, asked: _Asked, index: int, body: Any) -> None:
         request = asked.request
-        asked.num_missing -= 1
-        if not asked.num_missing:
-            del self._asked[request.tag]
-        ids, logprobs = choice.get("token_ids") or (), choice["logprobs"]["token_logprobs"]
-        self._count(request, len(ids), body["usage"])
+        try:
+            sampled = sampled_of(body)
+        except MalformedError as error:
+            self._fail(
+                f"what it says of completion {index} of request {request.tag!r} is none of vLLM's "
+                f"answers: {error}"
+            )
+            return
+        if sampled.finish_reason not in ("stop", "length"):
+            self._fail(f"it ended a completion with {sampled.finish_reason!r}")
+            return
+        self._strike(asked)
+        self._count(request, sampled)
+        ids, logprobs, reason, _ = sampled
         try:
             self._drawn.append(
-                vllm_common.completion_of(
-                    request,
-                    index,
-                    ids,
-                    [p if p > _LEAST_LOGPROB else float("-inf") for p in logprobs],
-                    choice["finish_reason"],
-                    self._codec,
-                )
+                vllm_common.completion_of(request, index, ids, logprobs, reason, self._codec)
             )
         except (FloatingPointError, RuntimeError) as error:
             self._faults.append(error)
 
-    def _count(self, request: Request, num_ids: int, usage: dict[str, Any]) -> None:
+    def _strike(self, asked: _Asked) -> None:
+        """One sample less is missing."""
+        asked.num_missing -= 1
+        if not asked.num_missing:
+            del self._asked[asked.request.tag]
+
+    def _count(self, request: Request, sampled: Sampled) -> None:
         num_prompt_ids = len(request.prompt_ids)
-        details = usage.get("prompt_tokens_details") or {}
         self.stats.prompt_tokens += num_prompt_ids
-        self.stats.prefilled_tokens += num_prompt_ids - (details.get("cached_tokens") or 0)
-        self.stats.generated_tokens += num_ids
+        self.stats.prefilled_tokens += num_prompt_ids - sampled.num_cached
+        self.stats.generated_tokens += len(sampled.ids)
 
     def _count_time(self) -> None:
         if self._busy_since is not None:
@@ -314,14 +365,26 @@ class VllmServerEngine:
             raise self._dying(self._failure)
 
 
-def _connect(client: Client, within_s: float) -> tuple[str, int]:
-    """The name of the model that is served, and the longest sequence it takes."""
+def _connect(client: Client, within_s: float) -> tuple[str, int, Claim]:
+    """The name of the model that is served, the longest sequence it takes, and the hold on it."""
+    _wait_for_health(client, within_s)
+    try:
+        answer = client.ask("GET", "/v1/models")
+        return *model_of(answer), Claim(client)
+    except MalformedError as error:
+        hint = "; set VLLM_API_KEY" if answer.status in (401, 403) else ""
+        raise ValueError(f"{client.url} does not answer as vLLM does: {error}{hint}") from error
+    except (UnreachableError, EngineDiedError) as error:
+        raise EngineDiedError(f"the vLLM server at {client.url} is dead: {error}") from error
+
+
+def _wait_for_health(client: Client, within_s: float) -> None:
     end = time.monotonic() + within_s
     while True:
         try:
             answer = client.ask("GET", "/health")
             if answer.status == 200:
-                break
+                return
             reason = f"it says {answer.status} {answer.message}"
         except UnreachableError as error:
             reason = str(error)
@@ -331,12 +394,3 @@ def _connect(client: Client, within_s: float) -> tuple[str, int]:
                 f"start one: {START}; with adapters also {START_LORA}"
             )
         time.sleep(1.0)
-    answer = client.ask("GET", "/v1/models")
-    try:
-        base = next(model for model in answer.body["data"] if model["parent"] is None)
-        return str(base["id"]), int(base["max_model_len"])
-    except (KeyError, TypeError, StopIteration) as error:
-        raise ValueError(
-            f"{client.url} does not answer as vLLM does: /v1/models gives "
-            f"{answer.status} {answer.message}"
-        ) from error

@@ -28,6 +28,14 @@ def read_config(arguments):
         ({"top_p": 1.5}, "top_p is 1.5"),
         ({"hidden_share": 1.0}, "hidden_share is 1.0"),
         ({"prune": "intra_group"}, "prune_budget"),
+        (
+            {"engine": "vllm_server", "vllm_server_devices": "1,1"},
+            "vllm_server_devices is '1,1'; give each GPU once",
+        ),
+        (
+            {"engine": "vllm_server", "vllm_server_devices": ""},
+            "vllm_server_devices is ''; give each GPU once",
+        ),
         ({"prune_budget": 4}, "prune_budget is given but read only with a prune"),
         (
             {"prune": "intra_group", "prune_budget": 4, "algorithm": "grpo"},

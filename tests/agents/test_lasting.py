@@ -212,6 +212,31 @@ def test_the_limit_of_restarts_stops_with_every_cause():
             call()
 
 
+def test_deaths_are_counted_anew_with_new_weights():
+    later = replace(WEIGHTS, version=8)
+    line = Line(scripted, [{"sync": 1}, {"poll": 1}, {"poll": 1}], lambda e: e.sync(later))
+    engine = line.lasting(max_restarts=1)
+    # The first death is of the sync; then one with version 8 is survived, and the second is not.
+    engine.sync(later)
+    engine.submit(REQUESTS[0])
+    with pytest.raises(
+        EngineDiedError,
+        match=r"more than 1 .*died 2 times, and 1 times before\. \(1\) died at poll",
+    ):
+        engine.poll()
+    assert engine.deaths == ["died at sync 1", "died at poll 1", "died at poll 1"]
+
+
+def test_weights_of_the_same_version_bring_no_more_restarts():
+    line = Line(scripted, [{"poll": 1}, {"poll": 2}], lambda engine: engine.sync(WEIGHTS))
+    engine = line.lasting(max_restarts=1)
+    engine.sync(WEIGHTS)
+    engine.submit(REQUESTS[0])
+    assert len(engine.poll()) == 1
+    with pytest.raises(EngineDiedError, match="more than 1 restarts"):
+        drain(engine)
+
+
 def test_without_restarts_the_first_death_is_the_end():
     line = Line(scripted, [{"poll": 2}])
     engine = line.lasting(max_restarts=0)

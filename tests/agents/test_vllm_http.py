@@ -103,7 +103,19 @@ def test_nobody_there(server):
         Client(f"http://127.0.0.1:{free.server_port}").ask("GET", "/health")
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://a..b:8000",
+        "http://host:80000",
+        "http://[::1",
+        "http://user:key@host:8000",
+        "http://host:8000/\u00e4",
+    ],
+)
 def test_what_is_no_address(url):
     with pytest.raises(ValueError, match="is no server's address"):
         Client(url)

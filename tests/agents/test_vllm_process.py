@@ -102,6 +102,9 @@ def test_the_command():
     # Room is kept for the next rank that vLLM has.
     assert pairs["--max-lora-rank"] == "16"
     assert "--enable-lora" in command
+    assert pairs["--tensor-parallel-size"] == "1"
+    spread = command_of("org/model", 8000, "bfloat16", 4096, 0.8, 9, 2)
+    assert dict(itertools.pairwise(spread))["--tensor-parallel-size"] == "2"
     plain = command_of("org/model", 8000, "bfloat16", None, 0.8, None)
     assert not {"--max-model-len", "--enable-lora", "--max-lora-rank"} & set(plain)
 

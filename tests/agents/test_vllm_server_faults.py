@@ -4,16 +4,23 @@
 """
 
 import json
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from murphy_agents import generation
 from murphy_agents.codec import CharCodec
-from murphy_agents.engines import vllm_server, vllm_server_weights
+from murphy_agents.config import TrainConfig
+from murphy_agents.engines import vllm_claim, vllm_http, vllm_server, vllm_server_weights
 from murphy_agents.engines.protocol import EngineDiedError, Request, SamplingParams, Weights
+from murphy_agents.engines.vllm_process import VllmServer
 from murphy_agents.engines.vllm_server import VllmServerEngine
+from murphy_agents.engines.vllm_worker import SyncExtension
 
 CODEC = CharCodec()
 MODELS = {"data": [{"id": "base", "parent": None, "max_model_len": 100}]}
@@ -27,6 +34,34 @@ def sampled(ids=(5, 6), logprobs=(-1.0, -2.0), reason="length", cached=None):
         "logprobs": {"token_logprobs": list(logprobs)},
     }
     return 200, {"choices": [choice], "usage": {"prompt_tokens_details": details}}
+
+
+class Worker(SyncExtension):
+    """What the extension asks of vLLM's worker; the rest is the extension itself."""
+
+    def __init__(self):
+        self.model_runner, self.loaded = self, []
+
+    def reload_weights(self, weights_path):
+        self.loaded.append(weights_path)
+
+    def get_model(self):
+        return torch.nn.Linear(1, 1, device="meta")
+
+
+def rpc(*workers):
+    """As vLLM's server answers `/collective_rpc`."""
+
+    def answer(order):
+        told = [getattr(worker, order["method"])(*order["args"]) for worker in workers]
+        return 200, {"results": told}
+
+    return answer
+
+
+def loading(says, worker):
+    """A server whose workers say this of a load, and the truth of anything else."""
+    return lambda order: says if order["method"] == "murphy_load" else rpc(worker)(order)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -45,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        said = json.dumps(answer[1]).encode()
+        said = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
+        self.server.headers.append(dict(self.headers))
         self.send_response(answer[0])
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
@@ -58,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.asked = []
+    made.asked, made.headers, made.worker = [], [], Worker()
     made.handle_error = lambda *args: None  # an engine that is closed breaks off
     made.says = {
         "/health": (200, ""),
@@ -66,6 +102,7 @@ def server():
         "/v1/completions": sampled(),
         "/reset_prefix_cache": (200, {"success": True}),
         "/v1/unload_lora_adapter": (200, "done"),
+        "/collective_rpc": rpc(made.worker),
     }
     thread = threading.Thread(target=made.serve_forever, args=(0.02,))
     thread.start()
@@ -73,6 +110,12 @@ def server():
     made.shutdown()
     thread.join()
     made.server_close()
+
+
+@pytest.fixture
+def policy_of_a_name():
+    """What is read of a policy to start a server for it: where its model lies."""
+    return SimpleNamespace(has_adapters=False, model=SimpleNamespace(name_or_path="there"))
 
 
 @pytest.fixture
@@ -94,9 +137,16 @@ def ask(engine, tag="a", seeds=(1,)):
     engine.submit(Request((1, 2, 3), seeds, SamplingParams(9, 0.5), tag))
 
 
+def last_drawn(server):
+    return [body for path, body in server.asked if path == "/v1/completions"][-1]
+
+
 def weights(version=1, is_adapter=False):
     return Weights(
-        version, lambda: (), lambda folder: (folder / "file").write_text("w"), is_adapter
+        version,
+        lambda: (),
+        lambda folder: (folder / "model.safetensors").write_text("w"),
+        is_adapter,
     )
 
 
@@ -120,6 +170,12 @@ def test_what_is_asked_and_counted(server, connect):
     ("says", "match"),
     [
         ((500, {"error": {"message": "EngineCore gave up"}}), "500 EngineCore gave up"),
+        ((502, b"<html>Bad Gateway"), "502 <html>Bad Gateway"),
+        ((302, b""), "answers with 302"),
+        ((200, b"<html>log in"), "completion . of request 'a' is none of vLLM's answers: .*log in"),
+        ((200, {"choices": []}), "none of vLLM's answers: IndexError"),
+        ((200, {"choices": [{"logprobs": None}]}), "none of vLLM's answers: KeyError: 'usage'"),
+        ((200, b"[" * 100_000), r"none of vLLM's answers: .*\[\[\["),
         ((503, "away"), "503 away"),
         ((404, {"error": {"message": "no model"}}), "knows 'base' no longer: no model"),
         (sampled(reason="abort"), "ended a completion with 'abort'"),
@@ -173,6 +229,12 @@ def test_a_refusal_names_the_request_and_harms_no_other(server, connect):
     ("says", "error"),
     [
         (sampled(logprobs=(-1.0, -9999.0)), FloatingPointError),  # so a server writes -inf
+        (sampled(logprobs=(-1.0, None)), FloatingPointError),
+        (sampled(logprobs=(-1.0, float("nan"))), FloatingPointError),
+        (
+            (400, {"error": {"message": "Out of range float values are not JSON compliant: nan"}}),
+            FloatingPointError,
+        ),
         (sampled(logprobs=(-1.0,)), RuntimeError),
         (sampled(ids=()), RuntimeError),
     ],
@@ -237,14 +299,13 @@ def results(*told):
 @pytest.mark.parametrize(
     ("says", "match"),
     [
-        ((404, {"detail": "Not Found"}), "VLLM_SERVER_DEV_MODE=1"),
         ((500, {"error": {"message": "no attribute 'murphy_load'"}}), "--worker-extension-cls"),
         (results({"missing": "x"}, {"missing": "x"}), "sees no weights in .*same path"),
     ],
 )
 def test_a_server_that_cannot_take_weights_keeps_its_own(server, connect, tmp_path, says, match):
     engine = connect()
-    server.says["/collective_rpc"] = says
+    server.says["/collective_rpc"] = loading(says, server.worker)
     with pytest.raises(ValueError, match=match):
         engine.sync(weights())
     assert engine.version == 0
@@ -257,12 +318,16 @@ def test_a_server_that_cannot_take_weights_keeps_its_own(server, connect, tmp_pa
     ("says", "match"),
     [
         ((500, {"error": {"message": "shapes differ"}}), "took weights in part: shapes differ"),
-        (results({"loaded": "x"}, {"missing": "x"}), "1 of its 2 workers see weights"),
+        (results({"loaded": "x"}, {"missing": "x"}), "in part: 1 of its 2 workers see"),
+        (results({"loaded": "x"}, {"foreign": "y"}), "in part: 1 of its 2 workers see"),
+        (results({"foreign": "y"}, {"missing": "x"}), "another run has taken it"),
+        (results("loaded"), "its workers answer with 200"),
+        ((200, b"<html>"), "its workers answer with 200 <html>"),
     ],
 )
 def test_weights_taken_in_part_are_the_end(server, connect, tmp_path, says, match):
     engine = connect()
-    server.says["/collective_rpc"] = says
+    server.says["/collective_rpc"] = loading(says, server.worker)
     with pytest.raises(EngineDiedError, match=match):
         engine.sync(weights())
     assert list((tmp_path / "sync").iterdir()) == []
@@ -273,7 +338,6 @@ def test_weights_taken_in_part_are_the_end(server, connect, tmp_path, says, matc
 def test_a_cache_that_stays_is_the_end(server, connect, monkeypatch):
     monkeypatch.setattr(vllm_server_weights, "_RESET_S", 0.0)
     engine = connect()
-    server.says["/collective_rpc"] = results({"loaded": "x"})
     server.says["/reset_prefix_cache"] = (200, {"success": False})
     with pytest.raises(EngineDiedError, match="does not empty its prefix cache"):
         engine.sync(weights())
@@ -281,10 +345,9 @@ def test_a_cache_that_stays_is_the_end(server, connect, monkeypatch):
 
 def test_each_sync_has_a_folder_of_its_own(server, connect, tmp_path):
     engine = connect()
-    server.says["/collective_rpc"] = results({"loaded": "x"})
     for version in (3, 3):
         engine.sync(weights(version))
-    folders = [body["args"][0] for path, body in server.asked if path == "/collective_rpc"]
+    folders = server.worker.loaded
     assert len(set(folders)) == 2
     assert all(folder.startswith(str(tmp_path / "sync/murphy-3-")) for folder in folders)
     assert engine.version == 3
@@ -298,14 +361,14 @@ def test_adapters_are_asked_for_by_a_new_name_each_time(server, connect, tmp_pat
         engine.sync(weights(version, is_adapter=True))
         ask(engine)
         engine.poll()
-        names.append(server.asked[-1][1]["model"])
+        names.append(last_drawn(server)["model"])
         assert [path.name for path in (tmp_path / "sync").iterdir()] == names[-1:]
     assert names[0].startswith("murphy-1-")
     assert names[1].startswith("murphy-2-")
     assert ("/v1/unload_lora_adapter", {"lora_name": names[0]}) in server.asked
     engine.close()
     assert ("/v1/unload_lora_adapter", {"lora_name": names[1]}) in server.asked
-    assert list((tmp_path / "sync").iterdir()) == []
+    assert not (tmp_path / "sync").exists()
 
 
 def test_adapters_that_are_refused_leave_the_older_ones(server, connect, tmp_path):
@@ -318,7 +381,7 @@ def test_adapters_that_are_refused_leave_the_older_ones(server, connect, tmp_pat
     assert engine.version == 1
     ask(engine)
     engine.poll()
-    assert server.asked[-1][1]["model"].startswith("murphy-1-")
+    assert last_drawn(server)["model"].startswith("murphy-1-")
     server.says["/health"] = (503, "")
     with pytest.raises(EngineDiedError, match="died while it took adapters"):
         engine.sync(weights(3, is_adapter=True))
@@ -333,3 +396,223 @@ def test_a_closed_engine_says_so(server, connect):
     for call in (engine.poll, lambda: ask(engine, "b"), lambda: engine.sync(weights())):
         with pytest.raises(EngineDiedError, match="was closed"):
             call()
+
+
+def test_a_server_that_cannot_be_claimed_is_refused_at_once(server, connect):
+    for says, match in [
+        ((404, {"detail": "Not Found"}), "VLLM_SERVER_DEV_MODE=1"),
+        ((500, {"error": {"message": "no attribute 'murphy_claim'"}}), "--worker-extension-cls"),
+    ]:
+        server.says["/collective_rpc"] = says
+        with pytest.raises(ValueError, match=match):
+            connect()
+    server.says["/collective_rpc"] = results()
+    with pytest.raises(EngineDiedError, match="its workers answer with 200"):
+        connect()
+
+
+def test_one_server_serves_one_run(server, connect, monkeypatch):
+    monkeypatch.setattr(vllm_server, "HEALTH_EVERY_S", 0.02)
+    monkeypatch.setattr(vllm_claim, "_LOOK_S", 0.05)
+    first = connect()
+    first.sync(weights(3))
+    # It is heard from every 0.02 s.
+    with pytest.raises(ValueError, match=r"held by another run, .*one server serves one run"):
+        connect()
+    ask(first)
+    assert len(first.poll()) == 1
+    first.close()
+    connect().sync(weights(4))
+    assert server.worker._murphy_version == 4
+
+
+def test_who_is_silent_loses_the_server_and_finds_it_out(server, connect, monkeypatch):
+    first = connect()
+    first.sync(weights(3))
+    server.worker._murphy_heard -= 61.0  # a lease is 60 s
+    second = connect()
+    for call in (lambda: ask(first), lambda: first.sync(weights(4))):
+        with pytest.raises(EngineDiedError, match=r"another run, .*, has taken it"):
+            call()
+    first.close()
+    ask(second)
+    assert len(second.poll()) == 1
+
+
+def test_weights_of_others_are_refused_by_the_worker_itself():
+    worker = Worker()
+    assert worker.murphy_claim("a") == {"owner": "a", "silent_s": 0.0}
+    assert worker.murphy_claim("b")["owner"] == "a"
+    assert worker.murphy_load("folder", "b", 5) == {"foreign": "a"}
+    assert worker.murphy_release("b") == worker.murphy_state("b") == {"owner": "a", "version": 0}
+    assert worker.murphy_release("a")["owner"] == ""
+    assert worker.murphy_claim("b") == {"owner": "b", "silent_s": 0.0}
+    assert worker.loaded == []
+
+
+def test_a_server_that_was_replaced_in_a_pause_is_found_out(server, connect):
+    engine = connect()
+    engine.sync(weights(3))
+    ask(engine)
+    engine.poll()
+    server.says["/collective_rpc"] = rpc(Worker())
+    num_asked = len(server.asked)
+    with pytest.raises(EngineDiedError, match="began anew with the weights that it was started"):
+        ask(engine, "b")
+    assert "/v1/completions" not in [path for path, _ in server.asked[num_asked:]]
+
+
+def test_a_server_that_changes_under_requests_is_found_out(server, connect):
+    engine = connect()
+    engine.sync(weights(3))
+    ask(engine)
+    server.worker._murphy_version = 2
+    with pytest.raises(EngineDiedError, match="has version 2 of the weights, not 3"):
+        engine.poll()
+    with pytest.raises(EngineDiedError, match="has version 2"):
+        engine.poll()
+
+
+def test_a_server_that_changes_while_nobody_asks_is_found_out(server, connect, monkeypatch):
+    monkeypatch.setattr(vllm_server, "HEALTH_EVERY_S", 0.02)
+    engine = connect()
+    server.says["/collective_rpc"] = rpc(Worker())
+    end = time.monotonic() + 20
+    while engine._questions.answers.empty():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    with pytest.raises(EngineDiedError, match="began anew"):
+        engine.poll() or engine.sync(weights())
+
+
+def test_what_no_lease_covers_is_proven_before_it_is_given(server, connect, monkeypatch):
+    engine = connect(max_in_flight=1)
+    release = threading.Event()
+    server.says["/v1/completions"] = lambda r: (r["seed"] < 2 or release.wait(20)) and sampled()
+    ask(engine, seeds=(1, 2))
+    server.worker._murphy_owner = "x"
+    engine._claim._heard -= 31.0  # half a lease is 30 s
+    with pytest.raises(EngineDiedError, match="another run, x, has taken it"):
+        engine.poll()
+    release.set()
+
+
+def test_closing_waits_for_no_server(server, connect, monkeypatch):
+    monkeypatch.setattr(vllm_server, "CLOSE_S", 0.1)
+    engine = connect()
+    server.says["/v1/load_lora_adapter"] = (200, "done")
+    engine.sync(weights(is_adapter=True))
+    release = threading.Event()
+    server.says["/v1/unload_lora_adapter"] = lambda request: release.wait(20) and (200, "")
+    started = time.perf_counter()
+    engine.close()
+    assert time.perf_counter() - started < 3
+    release.set()
+
+
+def test_what_goes_wrong_on_this_side_is_handed_over(server, connect, monkeypatch):
+    engine = connect()
+
+    def fail(*args):
+        raise MemoryError("too much")
+
+    monkeypatch.setattr(vllm_http, "_parsed", fail)
+    engine._questions.ask((vllm_server._Asked(None, 1), 0), "/v1/completions", {})
+    engine._asked["a"] = 0
+    with pytest.raises(EngineDiedError, match="MemoryError: too much"):
+        engine.poll(20)
+
+
+def test_a_question_that_is_put_off_is_asked_again(server, connect, monkeypatch):
+    monkeypatch.setattr(vllm_http, "BUSY_S", 0.01)
+    answers = iter([(429, "later"), (429, "later"), sampled()])
+    server.says["/v1/completions"] = lambda request: next(answers)
+    engine = connect()
+    ask(engine)
+    assert len(engine.poll()) == 1
+
+
+def test_a_server_that_puts_off_for_ever_is_dead(server, connect):
+    server.says["/v1/completions"] = (429, "later")
+    engine = connect(answer_within_s=0.5)
+    ask(engine)
+    with pytest.raises(EngineDiedError, match="429 later"):
+        engine.poll()
+
+
+def test_the_key_is_sent(server, connect, monkeypatch):
+    connect()
+    assert "Authorization" not in server.headers[-1]
+    server.worker._murphy_owner = ""
+    monkeypatch.setenv("VLLM_API_KEY", "abc")
+    connect()
+    assert server.headers[-1]["Authorization"] == "Bearer abc"
+    server.says["/v1/models"] = (401, {"error": "Unauthorized"})
+    with pytest.raises(ValueError, match="401 Unauthorized; set VLLM_API_KEY"):
+        connect()
+
+
+@pytest.mark.parametrize(("asked", "got"), [(None, 100), (50, 50), (200, 100)])
+def test_the_context_is_the_smaller_of_both(server, connect, asked, got):
+    assert connect(context_length=asked).context_length == got
+
+
+def test_settings_bound_the_context_of_a_server(server, tmp_path):
+    config = TrainConfig(
+        engine="vllm_server",
+        vllm_server_base_url=f"http://127.0.0.1:{server.server_port}",
+        vllm_max_model_length=50,
+        output_dir=str(tmp_path),
+    )
+    engine = generation._served(config, None, CODEC)
+    assert engine.context_length == 50
+    engine.close()
+
+
+def test_a_server_is_spread_over_its_devices(policy_of_a_name, tmp_path, monkeypatch):
+    class StartedError(Exception):
+        pass
+
+    def start(model, **settings):
+        raise StartedError(settings["num_devices"], settings["environment"])
+
+    monkeypatch.setattr(VllmServer, "start", start)
+    for devices, found in [
+        ("1,2", (2, {"CUDA_VISIBLE_DEVICES": "1,2"})),
+        ("3", (1, {"CUDA_VISIBLE_DEVICES": "3"})),
+        (None, (1, {})),
+    ]:
+        config = TrainConfig(
+            engine="vllm_server",
+            vllm_server_devices=devices,
+            output_dir=str(tmp_path),
+            model="org/model",
+        )
+        with pytest.raises(StartedError) as caught:
+            generation._served(config, policy_of_a_name, CODEC)
+        assert caught.value.args == found
+
+
+def test_a_server_on_the_gpu_that_trains_is_refused():
+    config = TrainConfig(engine="vllm_server", device="cuda")
+    with pytest.raises(ValueError, match=r"on the GPU that trains.*vllm_server_devices"):
+        generation.check_installed(config)
+    # One that runs elsewhere needs nothing here.
+    there = {"vllm_server_base_url": "http://host:8000"}
+    generation.check_installed(TrainConfig(engine="vllm_server", device="cuda", **there))
+
+
+def test_what_the_killed_have_left_is_removed(server, connect, tmp_path):
+    host = vllm_claim._host()
+    folder = tmp_path / "sync"
+    ours = connect()._claim.owner
+    # No process has a number above 2^22; this one, under another start, is gone too.
+    dead = [f"{host}.4194399.0badcafe.00000000", f"{host}.{os.getpid()}.0badcafe.00000000"]
+    kept = [ours, f"{host}.1.0badcafe.00000000", "elsewhere.4194399.0badcafe.00000000"]
+    for token in dead + kept:
+        (folder / f"murphy-3-{token}-0").mkdir(parents=True)
+    (folder / "murphy-mine").mkdir()
+    server.worker._murphy_owner = ""
+    connect()
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"murphy-mine", *(f"murphy-3-{token}-0" for token in kept)}

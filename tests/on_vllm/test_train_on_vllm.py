@@ -6,6 +6,7 @@ import signal
 
 import gymnasium as gym
 import pytest
+import torch
 from small_policies import saved_model
 
 from murphy_agents import TrainConfig, train
@@ -92,6 +93,7 @@ def test_a_run_outlives_its_server(model, make_env, monkeypatch, tmp_path, caplo
     config = TrainConfig(
         model=model,
         engine="vllm_server",
+        vllm_server_devices="0" if torch.cuda.is_available() else None,
         schedule="level",  # when a refinement is asked for, every first attempt is there
         vllm_max_model_length=2048,
         output_dir=str(tmp_path / "run"),

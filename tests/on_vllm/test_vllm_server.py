@@ -20,6 +20,7 @@ from small_policies import (
 )
 
 from murphy_agents.canary import SyncError
+from murphy_agents.engines import vllm_claim
 from murphy_agents.engines.lasting import LastingEngine
 from murphy_agents.engines.protocol import EngineDiedError, Request, SamplingParams, Weights
 from murphy_agents.engines.vllm_process import ServerStartError, VllmServer, _has_living
@@ -178,7 +179,9 @@ def test_the_canary_finds_a_cache_that_was_not_emptied(engine, policy, folder):
     CANARY.check(engine, policy.model)
     move(policy.model.parameters(), seed=2)
     weights_of(policy, 1).write(folder / "uncached")
-    order = {"method": "murphy_load", "args": [str(folder / "uncached")]}
+    claim = engine._claim
+    args = [str(folder / "uncached"), claim.owner, claim.version]
+    order = {"method": "murphy_load", "args": args}
     assert engine._client.ask("POST", "/collective_rpc", order).status == 200
     with pytest.raises(SyncError):
         CANARY.check(engine, policy.model)
@@ -195,6 +198,17 @@ def test_weights_that_the_server_does_not_see_change_nothing(engine, policy, fol
         engine.sync(weights_of(policy, 99))
     while engine.poll():
         pass
+
+
+def test_another_run_is_refused_and_harms_nothing(engine, policy, folder, monkeypatch):
+    monkeypatch.setattr(vllm_claim, "LEASE_S", 0.0)  # it looks for ten seconds, not seventy
+    with pytest.raises(ValueError, match="held by another run"):
+        VllmServerEngine(engine._client.url, CODEC, folder / "sync")
+    args = [str(folder / "model"), "another", 5]
+    order = {"method": "murphy_load", "args": args}
+    (told,) = engine._client.ask("POST", "/collective_rpc", order).body["results"]
+    assert told == {"foreign": engine._claim.owner}
+    assert CANARY.check(engine, policy.model) < EXACT
 
 
 def test_adapters_reach_the_server(engine, policy, folder):
@@ -228,6 +242,25 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
             log=tmp_path / "log",
             environment={"PYTHONHOME": str(tmp_path / "nothing_here")},
         )
+
+
+def test_weights_that_are_no_numbers_are_told(folder, tmp_path):
+    """On a server of its own, which tells NaN with good weights too from then on."""
+    policy = Policy.load(folder / "model", beta=0.0)
+    with torch.no_grad():
+        next(policy.model.parameters()).fill_(float("nan"))
+    server = start(folder / "model", tmp_path / "log")
+    engine = VllmServerEngine(server.url, CODEC, tmp_path / "sync", server=server)
+    try:
+        engine.sync(weights_of(policy, 1))
+        engine.submit(Request(SHORT, (1, 2), SamplingParams(4), "a"))
+        for _ in range(2):
+            with pytest.raises(FloatingPointError, match="of request 'a'"):
+                engine.poll()
+        assert engine.poll() == []
+    finally:
+        engine.close()
+    assert not (tmp_path / "sync").exists()
 
 
 TASKS = [Task(f"t{i}", f"Write f, {i}.", ["assert f(1) == 1"]) for i in (1, 2)]
@@ -330,7 +363,6 @@ def test_a_tree_outlives_its_server(engine, policy, folder, tmp_path, grow):
     assert sum(map(len, lives[1].asked.values())) == len(lives[1].given) == num_lost
     assert num_lost > 0
     same = [a == b for a, b in zip(drawn(undisturbed), drawn(grown), strict=True)]
-    print("SAME", sum(same), len(same), num_lost)
     assert sum(same) >= 0.95 * NUM_NODES
     nodes = [pair for root in grown.roots for pair in samples(root)]
     with torch.no_grad():
