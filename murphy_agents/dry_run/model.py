@@ -100,11 +100,8 @@ def _on_meta(name: str, dtype: torch.dtype, settings: dict[str, Any]) -> Policy:
 
     tokenizer = AutoTokenizer.from_pretrained(name)
     with torch.device("meta"):
-        if saved_adapters.are_in(name):
-            model = _with_adapters(name, dtype)
-        else:
-            model = _bare(name, dtype)
-        return Policy.wrap(model, tokenizer, **settings)
+        make = _with_adapters if saved_adapters.are_in(name) else _bare
+        return Policy.wrap(make(name, dtype), tokenizer, **settings)
 
 
 def _bare(name: str, dtype: torch.dtype) -> Model:
