@@ -260,4 +260,5 @@ def _quantised(
         )
     model = _read(name, has_adapters, dtype=dtype, **quantised.loading(name, device))
     quantised.refuse_without_layers(model, name)
+    quantised.refuse_whole_matrices(model, name)
     return model

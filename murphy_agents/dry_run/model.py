@@ -73,6 +73,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
     told = _described(policy) + _laid_out(policy, config.layout)
     if config.load_in_4bit:
         packed.pack(policy.model)
+        quantised.refuse_whole_matrices(policy.model, config.model)
         told += "; linear layers in 4 bits"
     return policy, told
 
