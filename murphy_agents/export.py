@@ -16,7 +16,6 @@ from typing import NoReturn, get_args
 from rich.console import Console
 
 from murphy_agents import card, checkpoint, files, merging, saved_adapters
-from murphy_agents.card.names import is_hub_name
 from murphy_agents.report import before_after
 from murphy_agents.report.table import for_card
 from murphy_agents.run.folder import FINAL
@@ -86,13 +85,11 @@ def export(
 
     Raises:
         FileNotFoundError: there is no such model, or the run is not finished.
-        FileExistsError: `out` holds something.
+        FileExistsError: `out` holds something, or is the current folder.
         ValueError: the checkpoint is not whole, settings do not go together, or the adapters cannot
             be merged; see `merging.merge`.
     """
-    found, out = find(Path(source)), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{str(out)!r} is there already; choose another folder")
+    found, out = find(Path(source)), _free(Path(out))
     _check(found, merge, base, dtype)
     told: list[str] = []
 
@@ -143,8 +140,11 @@ def _check(found: Source, merge: bool, base: str | None, dtype: merging.Dtype | 
         )
     if dtype is not None and not merge:
         raise ValueError(f"dtype is {dtype!r}, but weights are copied as they are without --merge")
+    if not found.has_adapters:
+        return
     named = saved_adapters.base_of(found.folder) if base is None else base
-    if merge and not Path(named).exists() and not is_hub_name(named):
+    is_asked_for = merge or base is not None
+    if is_asked_for and not Path(named).is_dir() and not card.is_on_hub(named, _told(found)):
         raise FileNotFoundError(
             f"the adapters' base is {named!r}, and there is no such folder here; give --base"
         )
@@ -155,6 +155,37 @@ def _check(found: Source, merge: bool, base: str | None, dtype: merging.Dtype | 
             f"{named!r}): the merged model is that one with the "
             "adapters, and differs from the trained one by what rounding to 4 bits had changed"
         )
+    if merge:
+        _refuse_unreadable(named)
+
+
+def _refuse_unreadable(base: str) -> None:
+    """Raise FileNotFoundError for a model whose config is neither here nor on the hub."""
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(base)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"the adapters' base is {base!r}, which is no folder of a model here and cannot be had "
+            f"of the hub ({str(error).splitlines()[0]}); give --base"
+        ) from error
+
+
+def _free(out: Path) -> Path:
+    """The folder to write, resolved, if nothing stands in its way."""
+    resolved = out.resolve()
+    if resolved.exists() and (not resolved.is_dir() or any(resolved.iterdir())):
+        raise FileExistsError(f"{str(out)!r} is there already; choose another folder")
+    if resolved == Path.cwd():
+        raise FileExistsError(
+            f"{str(out)!r} is the current folder, which would be replaced under you; name one in it"
+        )
+    return resolved
+
+
+def _told(found: Source) -> card.Told | None:
+    return card.Told.of(found.run, found.step) if found.run is not None else None
 
 
 def _fill(folder: Path, found: Source, merge: bool, base: str | None, dtype: merging.Dtype) -> str:
@@ -169,7 +200,7 @@ def _fill(folder: Path, found: Source, merge: bool, base: str | None, dtype: mer
         if base is not None:
             saved_adapters.name_base(folder, base)
         form = card.Form.of(folder)
-        told = _said(form)
+        told = _said(form, _told(found))
     evaluation = _evaluation(found)
     if merge and evaluation:
         evaluation.append("Measured with the adapters apart, before they were merged.")
@@ -187,10 +218,10 @@ def _merged(folder: Path, found: Source, base: str, dtype: merging.Dtype) -> tup
     return card.Form(False, base, saved_adapters.were_on_4bit(found.folder), told), told
 
 
-def _said(form: card.Form) -> str:
+def _said(form: card.Form, told: card.Told | None) -> str:
     if not form.has_adapters:
         return "All weights of the model, as they were saved."
-    if form.base is not None and not is_hub_name(form.base):
+    if form.base is not None and not card.is_on_hub(form.base, told):
         return (
             f"Adapters alone, which name {form.base!r} as their base: for use elsewhere, give "
             "--base with a name that is known there, or --merge."

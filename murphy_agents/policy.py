@@ -64,7 +64,8 @@ class Policy:
         """A policy from a local folder or a hub name; a folder of `save`d adapters included.
 
         Args:
-            name_or_path: as `AutoModelForCausalLM.from_pretrained` takes it.
+            name_or_path: as `AutoModelForCausalLM.from_pretrained` takes it. What is saved names a
+                folder by its absolute path, wherever it is read from.
             lora: train new adapters; not for a folder that holds adapters already.
             dtype: of the weights; half precision only where adapters are trained.
             seed: of the adapters' first values.
@@ -83,6 +84,7 @@ class Policy:
         """
         from transformers import AutoTokenizer
 
+        name_or_path = saved_adapters.located(name_or_path)
         has_adapters = saved_adapters.are_in(name_or_path)
         if lora is not None and has_adapters:
             raise ValueError(f"{name_or_path} holds adapters already; load it without lora=")
@@ -258,4 +260,5 @@ def _quantised(
         )
     model = _read(name, has_adapters, dtype=dtype, **quantised.loading(name, device))
     quantised.refuse_without_layers(model, name)
+    quantised.refuse_whole_matrices(model, name)
     return model

@@ -6,6 +6,10 @@ type that is asked for. In float32 that is what peft's `prepare_model_for_kbit_t
 model: norms, embeddings and output layer in float32. Two more things that it does are not needed:
 the base is frozen when adapters are put on, and checkpoints that are not re-entrant do without
 gradients of the inputs.
+
+Matrices that are no linear layers stay as they are. Models that hold much of their weights in such
+(mixtures of experts, whose experts are one stack of matrices) are refused, as little would be
+saved.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ SETTINGS = {
     "bnb_4bit_compute_dtype": "bfloat16",
 }
 """As transformers' `BitsAndBytesConfig` takes them."""
+_MOST_WHOLE = 0.05
+"""Share of the numbers in matrices that may stay as it is: routers, small convolutions."""
 
 
 def check_installed() -> None:
@@ -100,6 +106,35 @@ def refuse_without_layers(model: Model, name: str | Path) -> None:
         raise ValueError(
             f"load_in_4bit is set, and {str(name)!r} ({type(model).__name__}) has no linear layer "
             "that bitsandbytes quantises, so that nothing would be saved; drop it"
+        )
+
+
+def refuse_whole_matrices(model: Model, name: str | Path) -> None:
+    """Raise ValueError for a model in 4 bits of which much is not in them, such as experts.
+
+    Embeddings, the output layer and adapters aside; numbers in 4 bits lie two in a byte.
+
+    Args:
+        model: with its linear layers packed; on the device `meta` too.
+        name: of it, for the error.
+    """
+    aside = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    if (output := model.get_output_embeddings()) is not None:
+        aside.add(id(getattr(output, "base_layer", output).weight))
+    matrices = {
+        path: parameter
+        for path, parameter in model.named_parameters()
+        if parameter.ndim >= 2 and id(parameter) not in aside and ".lora_" not in path
+    }
+    whole = {path: p.numel() for path, p in matrices.items() if p.is_floating_point()}
+    packed = sum(2 * p.numel() for path, p in matrices.items() if path not in whole)
+    count = sum(whole.values())
+    if count > _MOST_WHOLE * (count + packed):
+        raise ValueError(
+            f"load_in_4bit is set, and of {str(name)!r} ({type(model).__name__}) "
+            f"{count / (count + packed):.0%} of the weights would stay whole ({count:,} numbers, "
+            f"such as {max(whole, key=lambda path: whole[path])}): bitsandbytes quantises linear "
+            "layers alone; drop it and set dtype bfloat16"
         )
 
 

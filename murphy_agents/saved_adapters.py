@@ -26,10 +26,18 @@ def base_of(name: str | Path) -> str:
     return str(told["base_model_name_or_path"])
 
 
+def located(model: str | Path) -> str:
+    """The absolute path of a model that is a folder here; any other name as it is.
+
+    A relative path reads like a name on the hub, and leads elsewhere from another folder.
+    """
+    return str(Path(model).absolute()) if Path(model).is_dir() else str(model)
+
+
 def name_base(folder: Path, base: str) -> None:
     """Have the adapters in a folder name another model as their base."""
     told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    told |= {"base_model_name_or_path": base, "revision": None}
+    told |= {"base_model_name_or_path": located(base), "revision": None}
     (folder / CONFIG).write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 

@@ -24,6 +24,7 @@ from murphy_agents.rollout import Transcript
 from murphy_agents.run import trackers
 from murphy_agents.sampler import Sampler
 from murphy_agents.tiny import make_policy, warm_start
+from murphy_agents.tiny.stored import store
 from murphy_agents.tiny.warm_start import MADE_FOR
 from murphy_env import CodeFeedbackEnv, Task, sources
 
@@ -126,15 +127,14 @@ def _loaded(config: TrainConfig, folder: str) -> Policy:
 
 
 def _tiny(config: TrainConfig, envs: EnvPool) -> Policy:
+    model, tokenizer = make_tiny(config, envs)
     # Adapters name the model that they belong to, and what is quantised is so as it is read: either
     # way it has to be on disk.
-    is_stored = config.use_peft or config.load_in_4bit
-    base = Path(config.output_dir) / "base" if is_stored else None
-    model, tokenizer = make_tiny(config, envs, base)
-    if base is not None:
+    if config.use_peft or config.load_in_4bit:
+        base = str(store(model, tokenizer, Path(config.output_dir)))
         if config.load_in_4bit:
-            return _loaded(config, str(base.absolute()))
-        model.name_or_path = str(base.absolute())
+            return _loaded(config, base)
+        model.name_or_path = base
     moved = model.to(device=device_of(config), dtype=getattr(torch, config.dtype))
     return Policy.wrap(moved, tokenizer, **policy_settings(config))
 
@@ -160,15 +160,12 @@ def policy_settings(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def make_tiny(config: TrainConfig, envs: EnvPool, folder: Path | None) -> tuple[Any, Any]:
-    """The 'tiny' model that is named, with a tokenizer made of the tasks' prompts.
-
-    Saved to `folder` if one is given.
-    """
+def make_tiny(config: TrainConfig, envs: EnvPool) -> tuple[Any, Any]:
+    """The 'tiny' model that is named, with a tokenizer made of the tasks' prompts."""
     kind: Any = config.model.partition(":")[2] or "qwen3"
     positions = [envs.start(task_id) for task_id in envs.task_ids[:500]]
     texts = [message["content"] for position in positions for message in position.messages]
-    return make_policy(folder, texts=texts, kind=kind, seed=config.seed)
+    return make_policy(texts=texts, kind=kind, seed=config.seed)
 
 
 SMALL_MODEL = 10_000_000

@@ -1,7 +1,11 @@
 """Many episodes at once: one call steps them all, and the sandbox's workers share the work.
 
-A step hands every program to the sandbox, waits for all verdicts, and only then lets the episodes
-go on. So whatever goes wrong in it, a step is taken by all environments or by none.
+A step hands every program to the sandbox, waits for all verdicts, puts its result together, and
+only then lets the episodes go on. What goes wrong until then changes no episode, and an interrupt
+(Ctrl-C) while they go on takes all of them back. One that comes after that, when the result is
+about to be returned, loses the result: all episodes have gone on, as `envs[i].episode` shows. A
+second one while they are taken back may leave some of them gone on. Random numbers are not taken
+back.
 """
 
 from __future__ import annotations
@@ -114,12 +118,12 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
             if seeds[i] is not None:
                 self.envs[i].draw_from(seeds[i])
             moves[i] = self._fresh(i, named.get(i))
-        self._go(moves)
-        self._restart[chosen] = False
         infos: dict[str, Any] = {}
         for i, move in moves.items():
             infos = self._add_info(infos, move.info, i)
-        return tuple(self._observations), infos
+        restart = self._restart.copy()
+        restart[chosen] = False
+        return self._go(moves, restart), infos
 
     def step(
         self, actions: Sequence[str]
@@ -144,11 +148,11 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         ends = [i for i in playing if moves[i].terminated or moves[i].truncated]
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         after = {i: self._fresh(i) for i in ends} if same_step else {}
-        self._go(moves | after)
-        self._restart[:] = False
+        restart: Bools = np.zeros(self.num_envs, dtype=np.bool_)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            self._restart[ends] = True
-        return self._batched([moves[i] for i in range(self.num_envs)], after)
+            restart[ends] = True
+        batch = self._batched([moves[i] for i in range(self.num_envs)], after)
+        return self._go(moves | after, restart), *batch
 
     def render(self) -> Any:
         """Each episode as text (`render_mode="ansi"`)."""
@@ -242,14 +246,28 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
         error.env_nums = tuple(faults)
         return error
 
-    def _go(self, moves: Moves) -> None:
+    def _go(self, moves: Moves, restart: Bools) -> Observations:
+        """Take all moves, or none if anything comes between; gives the observations."""
+        observations = list(self._observations)
         for i, move in moves.items():
-            self.envs[i].go(move)
-            self._observations[i] = move.observation
+            observations[i] = move.observation
+        told = tuple(observations)
+        before = (self._observations, self._restart)
+        stood = [(env, env.episode, env.execution) for env in map(self.envs.__getitem__, moves)]
+        try:
+            for i, move in moves.items():
+                self.envs[i].go(move)
+            self._observations, self._restart = observations, restart
+        except BaseException:
+            for env, episode, execution in stood:
+                env.episode, env.execution = episode, execution
+            self._observations, self._restart = before
+            raise
+        return told
 
     def _batched(
         self, moves: Sequence[Move], after: Moves
-    ) -> tuple[Observations, npt.NDArray[np.float64], Bools, Bools, dict[str, Any]]:
+    ) -> tuple[npt.NDArray[np.float64], Bools, Bools, dict[str, Any]]:
         infos: dict[str, Any] = {}
         for i, move in enumerate(moves):
             if i in after:
@@ -257,7 +275,6 @@ class CodeFeedbackVectorEnv(VectorEnv[Observations, Sequence[str], Any]):
                 infos = self._add_info(infos, final, i)
             infos = self._add_info(infos, after.get(i, move).info, i)
         return (
-            tuple(self._observations),
             np.array([move.reward for move in moves], dtype=np.float64),
             np.array([move.terminated for move in moves], dtype=np.bool_),
             np.array([move.truncated for move in moves], dtype=np.bool_),

@@ -12,6 +12,7 @@ it. The licence is left to who publishes the model, and paths of this machine ar
 from __future__ import annotations
 
 from murphy_agents.card.names import source_shown
-from murphy_agents.card.write import Form, write
+from murphy_agents.card.told import Told
+from murphy_agents.card.write import Form, is_on_hub, write
 
-__all__ = ["Form", "source_shown", "write"]
+__all__ = ["Form", "Told", "is_on_hub", "source_shown", "write"]

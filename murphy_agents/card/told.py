@@ -52,7 +52,7 @@ class Told:
         """Whether an argument of `train` stood in place of settings."""
         return name in self.origin.given
 
-    @property
-    def model_is_local(self) -> bool:
-        """Whether that was a folder."""
-        return self.origin.model_is_local and not names.is_made(self.model)
+    def is_folder(self, name: str) -> bool:
+        """Whether a name is that of the run's model, and was a folder's."""
+        is_local = self.origin.model_is_local and not names.is_made(self.model)
+        return is_local and name == self.model

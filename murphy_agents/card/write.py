@@ -77,10 +77,14 @@ def _metadata(form: Form, base: str | None) -> str:
 def _base_model(told: Told | None, form: Form) -> str | None:
     """Hub name of the model that training began with, where it has one."""
     for name in (form.base, told.model if told else None):
-        is_local = told is not None and name == told.model and told.model_is_local
-        if name and not is_local and names.is_hub_name(name):
+        if name and is_on_hub(name, told):
             return name
     return None
+
+
+def is_on_hub(model: str, told: Told | None) -> bool:
+    """Whether a model's name is one of the hub's, as far as can be told, and no folder's."""
+    return names.is_hub_name(model) and not (told is not None and told.is_folder(model))
 
 
 def _parts(

@@ -6,13 +6,12 @@ through `Policy.wrap`, so that what refuses a model in a run refuses it here.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from murphy_agents import quantised, wiring
+from murphy_agents import quantised, saved_adapters, wiring
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import packed
 from murphy_agents.dry_run.findings import NotCheckedError
@@ -21,8 +20,6 @@ from murphy_agents.policy import Model, Policy
 from murphy_agents.tiny import warm_start
 from murphy_agents.update import packing_obstacle, settled_layout
 from murphy_agents.update.layout import Layout
-
-_ADAPTERS = "adapter_config.json"
 
 
 def needs_hub(config: TrainConfig) -> bool:
@@ -36,10 +33,8 @@ def _is_at_hand(model: str) -> bool:
     """Whether a model, and what its adapters belong to, is made or lies in a folder."""
     if model.partition(":")[0] in ("tiny", "embedded"):
         return True
-    adapters = Path(model) / _ADAPTERS
-    if adapters.is_file():
-        told = json.loads(adapters.read_text(encoding="utf-8"))
-        return Path(str(told.get("base_model_name_or_path"))).exists()
+    if saved_adapters.are_in(model):
+        return Path(saved_adapters.base_of(model)).exists()
     return model.startswith((".", "/", "~")) or Path(model).exists()
 
 
@@ -65,7 +60,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
     if kind == "tiny":
         if envs is None:
             raise NotCheckedError("a 'tiny' model is made of the tasks' prompts")
-        model, tokenizer = wiring.make_tiny(config, envs, None)
+        model, tokenizer = wiring.make_tiny(config, envs)
         policy = Policy.wrap(model.to(dtype), tokenizer, **settings)
     else:
         try:
@@ -78,6 +73,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
     told = _described(policy) + _laid_out(policy, config.layout)
     if config.load_in_4bit:
         packed.pack(policy.model)
+        quantised.refuse_whole_matrices(policy.model, config.model)
         told += "; linear layers in 4 bits"
     return policy, told
 
@@ -105,11 +101,8 @@ def _on_meta(name: str, dtype: torch.dtype, settings: dict[str, Any]) -> Policy:
 
     tokenizer = AutoTokenizer.from_pretrained(name)
     with torch.device("meta"):
-        if (Path(name) / _ADAPTERS).exists():
-            model = _with_adapters(name, dtype)
-        else:
-            model = _bare(name, dtype)
-        return Policy.wrap(model, tokenizer, **settings)
+        make = _with_adapters if saved_adapters.are_in(name) else _bare
+        return Policy.wrap(make(name, dtype), tokenizer, **settings)
 
 
 def _bare(name: str, dtype: torch.dtype) -> Model:

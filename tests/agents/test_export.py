@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,6 +140,66 @@ def test_a_base_that_is_not_here_is_asked_for(folder, adapters, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"base is '.*/base', .* no such folder here; give"):
         export(adapters, tmp_path / "out", merge=True)
     assert export(adapters, tmp_path / "out", merge=True, base=str(tmp_path / "elsewhere")).exists()
+
+
+def test_a_relative_folder_is_named_by_its_absolute_path(tmp_path, monkeypatch, capsys):
+    """ "models/qwen" reads like a name on the hub; from elsewhere it would be taken for one."""
+    save_policy(make_model("qwen3", tokenizer()), tokenizer(), tmp_path / "models" / "qwen")
+    monkeypatch.chdir(tmp_path)
+    for name in ("models/qwen", Path("models/qwen")):
+        Policy.load(name, lora=LoraSettings(r=4)).save("saved")
+        assert saved_adapters.base_of("saved") == str(tmp_path / "models" / "qwen")
+    export("saved", "given", base="models/qwen")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for source in ("saved", "given"):
+        out = export(tmp_path / source, f"out-{source}")
+        assert "for use elsewhere, give --base" in capsys.readouterr().out
+        assert ModelCard.load(out / "README.md").data.base_model is None
+        assert Policy.load(out).has_adapters
+
+
+def test_a_run_says_that_its_model_was_a_folder(tmp_path, monkeypatch):
+    """Adapters that name "models/qwen" itself: `origin.json` tells it from a name on the hub."""
+    save_policy(make_model("qwen3", tokenizer()), tokenizer(), tmp_path / "models" / "qwen")
+    monkeypatch.chdir(tmp_path)
+    folder = run(tmp_path, model="models/qwen", use_peft=True, transcript="chat")
+    file = folder / "final" / saved_adapters.CONFIG
+    told = {**json.loads(file.read_text()), "base_model_name_or_path": "models/qwen"}
+    file.write_text(json.dumps(told))
+    state = folder / "final" / checkpoint.STATE
+    listed = json.loads(state.read_text())
+    listed["files"][saved_adapters.CONFIG] = file.stat().st_size
+    state.write_text(json.dumps(listed))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="'models/qwen', and there is no such folder here"):
+        export(folder, "out", merge=True)
+    out = export(folder, "out")
+    assert ModelCard.load(out / "README.md").data.base_model is None
+    assert "huggingface.co/models" not in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_base_that_can_be_nowhere_is_refused(merge, adapters, tmp_path):
+    for base in ("no/such/folder", str(tmp_path / "none"), "tiny"):
+        with pytest.raises(FileNotFoundError, match="no such folder here; give --base"):
+            export(adapters, tmp_path / "out", merge=merge, base=base)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_that_the_hub_does_not_give_is_refused(adapters, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=r"'nosuch/thing', which is no folder.*give --base"):
+        export(adapters, tmp_path / "out", merge=True, base="nosuch/thing")
+
+
+def test_the_current_folder_is_not_replaced(adapters, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(FileExistsError, match=r"'\.' is the current folder"):
+        export(adapters, ".")
+    assert export(adapters, "../here/in/../out") == tmp_path / "here" / "out"
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")

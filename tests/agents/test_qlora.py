@@ -4,12 +4,14 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
 
 import gymnasium as gym
 import pytest
 import torch
 from models import random_samples, random_tree, tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from murphy_agents import TrainConfig, quantised, saved_adapters, train, wiring
 from murphy_agents.adapters import LoraSettings
@@ -117,6 +119,65 @@ def test_a_model_that_is_stored_quantised_is_refused_by_a_dry_run_too(tmp_path):
     found = {finding.name: finding for finding in examine(config).listed}["model"]
     assert found.state == "failed"
     assert "is stored quantised already (gptq); name the model in full precision" in found.result
+
+
+def mixture(tmp_path):
+    """A model whose four experts are one stack of matrices, in no linear layer."""
+    tokens = tokenizer()
+    config = MixtralConfig(
+        vocab_size=len(tokens), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=4, num_key_value_heads=2, num_local_experts=4,
+        eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    save_policy(MixtralForCausalLM(config), tokens, tmp_path / "mixture")
+    return tmp_path / "mixture"
+
+
+# peft means the names that experts had in older checkpoints too
+@pytest.mark.filterwarnings("ignore:The following (rank|alpha)_pattern keys:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:MixtralForCausalLM is a mixture of experts:UserWarning")
+def test_experts_that_would_stay_whole_are_refused_with_their_share(tmp_path):
+    config = TrainConfig(**QLORA | {"model": str(mixture(tmp_path))}, tasks="embedded")
+    found = {finding.name: finding for finding in examine(config).listed}["model"]
+    assert found.state == "failed"
+    # Attention: q and o 32x32, k and v 32x16, all packed: 3,072. Experts: 4 x (2 x 64 x 32 + 32 x
+    # 64) = 24,576, router 4 x 32 if it is no linear layer: 24,704 of 27,776 are 89 %.
+    assert re.search(
+        r"89% of the weights would stay whole \(24,\d+ numbers, such as .*experts.*gate_up_proj\): "
+        "bitsandbytes quantises linear layers alone; drop it and set dtype bfloat16",
+        found.result,
+    )
+
+
+@needs_bitsandbytes
+def test_experts_are_refused_when_they_are_read(tmp_path):
+    with pytest.raises(ValueError, match="89% of the weights would stay whole"):
+        Policy.load(mixture(tmp_path), lora=LoraSettings(r=2), load_in_4bit=True)
+
+
+def test_linear_layers_of_another_make_are_packed_too(tmp_path):
+    """Without adapters on them; GPT-2's are `Conv1D`, which bitsandbytes quantises."""
+    tokens = tokenizer()
+    config = GPT2Config(
+        vocab_size=len(tokens), n_embd=32, n_layer=1, n_head=2, n_positions=512,
+        bos_token_id=tokens.eos_token_id, eos_token_id=tokens.eos_token_id,
+    )  # fmt: skip
+    model = GPT2LMHeadModel(config).requires_grad_(False)
+    packed.pack(model)
+    quantised.refuse_whole_matrices(model, "gpt2")
+    # c_attn 32x96, c_proj 32x32, c_fc 32x128, c_proj 128x32.
+    assert packed.num_numbers(model, [layer.weight for layer in packed.layers(model)]) == 12288
+
+
+def test_an_output_layer_with_adapters_is_not_packed(tmp_path):
+    save_policy(stock_model("olmo2"), tokenizer(), tmp_path / "model")
+    config = TrainConfig(
+        **QLORA | {"model": str(tmp_path / "model"), "lora_target_modules": "q_proj,lm_head"}
+    )
+    policy, _ = models.model_of(config, None)
+    assert policy.model.get_output_embeddings().weight.is_floating_point()
+    # Seven linear layers in each of two decoder layers.
+    assert len(list(packed.layers(policy.model))) == 14
 
 
 def test_a_dry_run_counts_4_bits(folder, tmp_path):

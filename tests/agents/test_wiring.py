@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from murphy_agents.config import TrainConfig
 from murphy_agents.engines.decoding import DecodingBatch
 from murphy_agents.learner import Learner, update_settings
 from murphy_agents.lease import EnvPool
+from murphy_agents.policy import Policy
 from murphy_agents.rollout import Rollout
 from murphy_agents.room import check_room
 from murphy_agents.tree import Group, Node
@@ -201,6 +203,20 @@ def test_settings_of_the_batch(loss_type, mask, pool, monkeypatch):
         "rloo": {2: 1 / 4, 4: 1 / 8},
     }[loss_type]
     assert weights == ({4: both[4]} if mask else both)
+
+
+def test_a_run_that_is_refused_leaves_the_base_of_earlier_adapters(pool, tmp_path):
+    """Another seed makes another model, which is put beside the first one and not in its place."""
+    first, same, other = (
+        policy_of(pool, use_peft=True, seed=seed, output_dir=str(tmp_path)) for seed in (0, 0, 1)
+    )
+    bases = [Path(p.model.active_peft_config.base_model_name_or_path) for p in (first, same, other)]
+    assert bases[0] == bases[1] != bases[2]
+    assert sorted(tmp_path.glob("base-????????")) == sorted(set(bases))
+    first.save(tmp_path / "saved")
+    loaded = Policy.load(tmp_path / "saved")
+    for mine, read in zip(first.model.parameters(), loaded.model.parameters(), strict=True):
+        assert torch.equal(mine, read)
 
 
 def test_adapters_of_a_tiny_model_load_again(pool, tmp_path):

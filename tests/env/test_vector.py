@@ -1,6 +1,7 @@
 """The vector environment: how it is made, Gymnasium's three ways of beginning anew, and resets."""
 
 import json
+import signal
 import time
 import tracemalloc
 
@@ -351,3 +352,56 @@ def test_the_space_of_text():
     assert space.from_jsonable(space.to_jsonable(samples)) == samples
     with pytest.raises(ValueError, match="mask"):
         space.sample(mask=1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("where", ["go", "_add_info", "_batched"])
+def test_an_interrupt_leaves_every_episode_where_it_was(where, mode, make, monkeypatch):
+    """Ctrl-C as the second of three episodes has gone on, or while the result is put together."""
+    envs = make(mode=mode)
+    envs.reset(options=NAMED)
+    envs.step([RIGHT, WRONG, WRONG])  # the first has ended; under NEXT_STEP it waits for a reset
+    if mode is AutoresetMode.DISABLED:
+        envs.reset(options={"reset_mask": np.array([True, False, False])})
+    before = [(env.episode, env.execution) for env in envs.envs]
+    told, restart = list(envs._observations), envs._restart.tolist()
+    owner = CodeFeedbackEnv if where == "go" else CodeFeedbackVectorEnv
+    whole, calls = getattr(owner, where), []
+
+    def broken(*given):
+        found = whole(*given)
+        calls.append(given)
+        if len(calls) == (1 if where == "_batched" else 2):
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, where, broken)
+        with pytest.raises(KeyboardInterrupt):
+            envs.step([WRONG, RIGHT, RIGHT])
+    for env, (episode, execution) in zip(envs.envs, before, strict=True):
+        assert env.episode is episode
+        assert env.execution is execution
+    assert (list(envs._observations), envs._restart.tolist()) == (told, restart)
+    # The same actions may be given again.
+    rewards = envs.step([WRONG, RIGHT, RIGHT])[1]
+    assert rewards.tolist() == [0.0, 1.0, 1.0]
+
+
+def test_an_interrupted_reset_begins_no_episode(make, monkeypatch):
+    envs = make()
+    envs.reset(options=NAMED)
+    before = [env.episode for env in envs.envs]
+    whole, gone = CodeFeedbackEnv.go, []
+
+    def broken(env, move):
+        whole(env, move)
+        gone.append(move)
+        if len(gone) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(CodeFeedbackEnv, "go", broken)
+    with pytest.raises(KeyboardInterrupt):
+        envs.reset(options={"task_id": ["t4", "t4", "t4"]})
+    assert all(env.episode is one for env, one in zip(envs.envs, before, strict=True))
+    assert len(gone) == 2
