@@ -112,6 +112,12 @@ class LastingEngine:
             self._num_before = len(self.deaths)
         self.version = self._engine.version
 
+    def abort(self) -> None:
+        """Forget all that is in flight."""
+        self._asked.clear()
+        if self._end is None:
+            self._engine.abort()
+
     def close(self) -> None:
         """Close the engine of now; whatever is in flight is lost."""
         self._end = self._end or "it was closed"

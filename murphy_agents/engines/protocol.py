@@ -145,7 +145,10 @@ class Engine(Protocol):
         """
 
     def abort(self) -> None:
-        """Forget all that is in flight; its tags are free again, and it will not come."""
+        """Forget all that is in flight; its tags are free again, and it will not come.
+
+        Never raises; an engine that has died has nothing in flight.
+        """
 
     def close(self) -> None:
         """Free what it holds; twice is as once."""

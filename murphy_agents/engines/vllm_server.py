@@ -185,6 +185,13 @@ class VllmServerEngine:
             raise self._dying(str(error)) from error
         self.version = weights.version
 
+    def abort(self) -> None:
+        """Forget all that is in flight; what the server is drawing already is not looked at."""
+        self._questions.drop()
+        self._asked.clear()
+        self._drawn.clear()
+        self._faults.clear()
+
     def close(self) -> None:
         """Break off what is in flight, and end the server if this process started it.
 

@@ -43,6 +43,9 @@ class Mortal:
         if self._dead:
             raise EngineDiedError(f"died at {name} {self.calls[name]}")
 
+    def abort(self):
+        self._engine.abort()
+
     def submit(self, request):
         self._call("submit")
         self.asked.append((request.tag, request.seeds))
