@@ -33,6 +33,7 @@ FLOORS = [
     ["murphy_agents.evaluation.chain", "murphy_agents.evaluation.result"],
     ["murphy_agents.engines.intake", "murphy_agents.lease"],
     [
+        "murphy_agents.engines.reading",
         "murphy_agents.engines.scripted",
         "murphy_agents.engines.lasting",
         "murphy_agents.engines.vllm_guard",

@@ -1,6 +1,6 @@
 """The batch of samples in decoding: takes some in, draws a token for each, lets finished ones go.
 
-R: rows (samples), P: distinct prompts, L: longest prompt, T: ids read at once, C: columns of the
+R: rows (samples), P: distinct prompts, L: ids read of each, T: ids read at once, C: columns of the
 cache, M: most tokens of a completion, V: vocabulary.
 """
 
@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from murphy_agents.engines.drawing import Rule, draw, uniforms
 from murphy_agents.engines.ending import Ending
-from murphy_agents.engines.kv_cache import Part, merge, new_cache
+from murphy_agents.engines.kv_cache import Part, beginnings, merge, new_cache
 from murphy_agents.engines.protocol import FinishReason, Request
+from murphy_agents.engines.reading import Chunk, chunks
 
 DEAD_SHARE = 0.25
 """Share of finished rows at which they are cut out: later wastes work on them, earlier copies."""
@@ -163,14 +164,16 @@ class DecodingBatch:
         self._cache = new_cache()
         self.samples: list[Sample] = []
         """Samples that are not finished."""
+        self.num_read = 0
+        """Ids of prompts that the model has read so far."""
 
     def admit(self, samples: Sequence[Sample]) -> list[Finished]:
         """Read each distinct prompt once and draw the first id of every sample."""
         finished: list[Finished] = []
         parts = self._parts_of_live_rows()
-        for prompts in _chunks({s.request.prompt_ids for s in samples}, self._max_prefill_tokens):
-            cache, logits_PV = self._read(prompts)
-            place = {prompt: i for i, prompt in enumerate(prompts)}
+        for chunk in chunks({s.request.prompt_ids for s in samples}, self._max_prefill_tokens):
+            cache, logits_PV = self._read(chunk)
+            place = {prompt: i for i, prompt in enumerate(chunk.prompts)}
             taken = [s for s in samples if s.request.prompt_ids in place]
             prompt_R = torch.tensor(
                 [place[s.request.prompt_ids] for s in taken], device=self._ending.device
@@ -180,7 +183,7 @@ class DecodingBatch:
             live_R = rows.live()
             if len(live_R):
                 part_rows = rows.select(live_R)
-                skip = max(map(len, prompts)) - int(part_rows.length_R.max())
+                skip = cache.get_seq_length() - int(part_rows.length_R.max())
                 parts.append((part_rows, Part(cache, prompt_R[live_R], skip)))
         self._hold(parts)
         return finished
@@ -227,15 +230,35 @@ class DecodingBatch:
         self._cache = merge([part for _, part in parts]) if parts else new_cache()
         self.samples = list(self._rows.samples) if self._rows is not None else []
 
-    def _read(self, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, Tensor]:
-        """The cache of the prompts and the logits (P, V) of what follows each."""
-        longest, device = max(map(len, prompts)), self._ending.device
-        padded = [(0,) * (longest - len(prompt)) + tuple(prompt) for prompt in prompts]
+    def _read(self, chunk: Chunk) -> tuple[Any, Tensor]:
+        """The cache of a chunk's prompts and the logits (P, V) of what follows each."""
+        self.num_read += chunk.num_ids
+        cache, width = new_cache(), chunk.width
+        # A stem is gone on from where the ids that are read begin, which may be before its end.
+        kept = [max(0, len(prompt) - width) for prompt in chunk.prompts]
+        if any(kept):
+            stems = chunk.stems
+            longest, row_of = max(map(len, stems)), {stem: i for i, stem in enumerate(stems)}
+            stem_cache, _ = self._run(new_cache(), stems, [0] * len(stems), longest)
+            # Where a prompt has no stem, nothing of any row is kept.
+            rows = [row_of.get(stem, 0) for stem in chunk.stem_of]
+            starts = [longest - len(stems[row]) for row in rows]
+            cache = beginnings(stem_cache, rows, starts, kept)
+        return self._run(cache, chunk.prompts, kept, width)
+
+    def _run(
+        self, cache: Any, prompts: Sequence[tuple[int, ...]], kept: Sequence[int], width: int
+    ) -> tuple[Any, Tensor]:
+        """Read what the cache has not kept of each prompt, `width` ids at most."""
+        device = self._ending.device
+        rest = [prompt[have:] for prompt, have in zip(prompts, kept, strict=True)]
+        padded = [(0,) * (width - len(ids)) + tuple(ids) for ids in rest]
         length_P = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        columns_L = torch.arange(longest, device=device)
-        position_PL = (columns_L - (longest - length_P)[:, None]).clamp(min=0)
-        cache, ids_PL = new_cache(), torch.tensor(padded, device=device)
-        return cache, self._forward(ids_PL, position_PL, length_P, longest, cache)
+        columns_L = torch.arange(width, device=device)
+        position_PL = (columns_L - (width - length_P)[:, None]).clamp(min=0)
+        num_columns = cache.get_seq_length() + width
+        ids_PL = torch.tensor(padded, device=device)
+        return cache, self._forward(ids_PL, position_PL, length_P, num_columns, cache)
 
     def _forward(
         self, ids_RT: Tensor, position_RT: Tensor, length_R: Tensor, num_columns: int, cache: Any
@@ -255,17 +278,6 @@ class DecodingBatch:
         )
         logits_RV: Tensor = output.logits[:, -1]
         return logits_RV
-
-
-def _chunks(prompts: set[tuple[int, ...]], max_tokens: int) -> Iterator[list[tuple[int, ...]]]:
-    """Prompts of similar length together, as many as `max_tokens` holds with their padding."""
-    chunk: list[tuple[int, ...]] = []
-    for prompt in sorted(prompts, key=lambda ids: (len(ids), ids)):
-        if chunk and len(prompt) * (len(chunk) + 1) > max_tokens:
-            yield chunk
-            chunk = []
-        chunk.append(prompt)
-    yield chunk
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
@@ -96,6 +97,37 @@ def _merge_layer(parts: Sequence[Part], index: int) -> GrowingLayer:
     merged = GrowingLayer()  # type: ignore[no-untyped-call]
     merged.hold(keys, values, longest)
     return merged
+
+
+def beginnings(
+    cache: Any, rows: Sequence[int], starts: Sequence[int], lengths: Sequence[int]
+) -> Cache:
+    """A cache of beginnings of rows of another: P rows, each `lengths` columns from its `starts`.
+
+    Args:
+        cache: is left as it is.
+        rows: which row each is taken from; one may come many times.
+        starts: its first column there.
+        lengths: how many columns; 0 for none. Short ones are padded on the left.
+    """
+    first = cache.layers[0].keys
+    row_P, start_P, length_P = (
+        torch.tensor(list(values), device=first.device) for values in (rows, starts, lengths)
+    )
+    width = int(length_P.max())
+    within_PW = torch.arange(width, device=first.device) - (width - length_P)[:, None]
+    column_PW = (start_P[:, None] + within_PW).clamp(min=0)
+    padding_PW = (within_PW < 0)[:, None, :, None]
+    layers = []
+    for old in cache.layers:
+        keys, values = (
+            states[row_P[:, None], :, column_PW].transpose(1, 2).masked_fill(padding_PW, 0)
+            for states in (old.keys, old.values)
+        )
+        layer = GrowingLayer()  # type: ignore[no-untyped-call]
+        layer.hold(keys, values, width)
+        layers.append(layer)
+    return Cache(layers=layers)
 
 
 def _with_room(states: Tensor, room: int) -> Tensor:

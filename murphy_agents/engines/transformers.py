@@ -1,8 +1,9 @@
 """The engine that samples from a `transformers` model in this process, the very one in training.
 
 No weights are synchronised: what is trained is what speaks. Against `generate` it saves three
-things: each distinct prompt is read once for all its samples, finished samples leave the batch, and
-the cache grows in place. Samples may join while others are half done.
+things: each distinct prompt is read once for all its samples, and what prompts begin with alike is
+read once for them; finished samples leave the batch; the cache grows in place. Samples may join
+while others are half done.
 
 The distribution is softmax(logits / temperature), cut to the nucleus where top_p < 1; `drawing`
 says how a sample's random numbers are its own. In float64 a sample comes out the same whatever is
@@ -136,10 +137,11 @@ class TransformersEngine:
     def _admit(self, samples: list[Sample]) -> list[Finished]:
         for _ in samples:
             self._waiting.popleft()
-        lengths = {s.request.prompt_ids: len(s.request.prompt_ids) for s in samples}
-        self.stats.prefilled_tokens += sum(lengths.values())
-        self.stats.prompt_tokens += sum(lengths[s.request.prompt_ids] for s in samples)
-        return self._batch.admit(samples)
+        self.stats.prompt_tokens += sum(len(s.request.prompt_ids) for s in samples)
+        before = self._batch.num_read
+        finished = self._batch.admit(samples)
+        self.stats.prefilled_tokens += self._batch.num_read - before
+        return finished
 
     def _completion(self, finished: Finished) -> Completion:
         (request, index), ids, logprobs, reason = finished
