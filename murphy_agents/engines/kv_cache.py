@@ -118,7 +118,7 @@ def beginnings(
     within_PW = torch.arange(width, device=first.device) - (width - length_P)[:, None]
     column_PW = (start_P[:, None] + within_PW).clamp(min=0)
     padding_PW = (within_PW < 0)[:, None, :, None]
-    layers = []
+    layers: list[Any] = []
     for old in cache.layers:
         keys, values = (
             states[row_P[:, None], :, column_PW].transpose(1, 2).masked_fill(padding_PW, 0)

@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -66,9 +66,18 @@ def chunks(prompts: Collection[Ids], max_tokens: int) -> Iterator[Chunk]:
 
     A prompt or a stem that is longer than that is a part of its own.
     """
-    stem_of = stems(prompts)
+    total = sum(map(len, prompts))
+    for stem_of in (stems(prompts), dict.fromkeys(prompts, ())):
+        parts = list(_parts(stem_of, max_tokens))
+        # A budget so small that stems are read again and again is better off without them.
+        if sum(part.num_ids for part in parts) <= total:
+            break
+    yield from parts
+
+
+def _parts(stem_of: Mapping[Ids, Ids], max_tokens: int) -> Iterator[Chunk]:
     chunk = Chunk()
-    for prompt in sorted(prompts, key=lambda p: (len(p) - len(stem_of[p]), stem_of[p], p)):
+    for prompt in sorted(stem_of, key=lambda p: (len(p) - len(stem_of[p]), stem_of[p], p)):
         larger = chunk.with_one_more(prompt, stem_of[prompt])
         if chunk.prompts and not larger.is_worth_it(max_tokens):
             yield chunk

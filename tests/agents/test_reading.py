@@ -135,7 +135,7 @@ def test_what_is_drawn_does_not_depend_on_it(kind, max_prefill_tokens, monkeypat
         assert completion.ids == alone[key].ids
         assert completion.logprobs == pytest.approx(alone[key].logprobs, abs=1e-9)
     assert stats.prompt_tokens == stats_alone.prompt_tokens
-    assert stats.prefilled_tokens < stats_alone.prefilled_tokens
+    assert stats.prefilled_tokens <= stats_alone.prefilled_tokens
     if max_prefill_tokens > 1000:
         assert stats.prefilled_tokens < 0.8 * stats_alone.prefilled_tokens
         assert stats.prefix_hit_rate > stats_alone.prefix_hit_rate
