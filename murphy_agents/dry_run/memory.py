@@ -5,9 +5,9 @@ reached. Every part says what it assumes. Covered: models of decoder layers with
 gated feed-forward part (Qwen3, OLMo 2, Llama). Not counted here: what the device's libraries take
 and fragmentation, for which `card` holds a reserve; buffers such as rotary tables, masks of one
 micro-batch, what a layer holds for a moment while prompts are read, copies of weights on their way
-to another engine. Completions that are drawn at a time are counted as if each had the longest prompt
-and its full length; where they are shorter, more of them fit into the same cache, and what drawing
-takes grows with their number beyond what is counted here.
+to another engine. Completions that are drawn at a time are counted as if each had the longest
+prompt and its full length; where they are shorter, more of them fit into the same cache, and what
+drawing takes grows with their number beyond what is counted here.
 """
 
 from __future__ import annotations
