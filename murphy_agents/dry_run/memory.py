@@ -137,8 +137,6 @@ class Estimate:
 
     always: tuple[Part, ...]
     phases: dict[str, tuple[Part, ...]]
-    eight_bit: bool = False
-    """Whether the optimizer keeps its states in 8 bits."""
 
     @property
     def always_bytes(self) -> float:
@@ -179,7 +177,7 @@ def estimate(shape: Shape, work: Work) -> Estimate:
     }
     if not work.draws_here:
         del phases["generation"]
-    return Estimate(tuple(always), phases, work.eight_bit)
+    return Estimate(tuple(always), phases)
 
 
 def token_bytes(shape: Shape, number_bytes: int) -> int:
