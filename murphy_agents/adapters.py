@@ -32,8 +32,9 @@ class LoraSettings:
     alpha: int = 32
     """Adapters are scaled by alpha / r."""
     target_modules: str | tuple[str, ...] = "auto"
-    """Names of layers, or ends of names; "all-linear": every linear layer but the output layer;
-    "auto": `PROJECTIONS` of a known model, else as "all-linear"."""
+    """Names of layers, or ends of names; "all-linear": every linear layer but the output layer, as
+    peft means it, which in a mixture of experts has the router and the stacked experts too; "auto":
+    `PROJECTIONS` of a known model, else as "all-linear"."""
     use_rslora: bool = False
     """Scale by alpha / sqrt(r) instead, so that ranks learn alike fast (arXiv 2312.03732)."""
 

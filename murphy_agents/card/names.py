@@ -1,4 +1,8 @@
-"""What a card may call models, tasks and paths: nothing in it points into this machine."""
+"""What a card may call models, tasks and paths: what looks like a path of this machine is left out.
+
+A path with spaces is known by its quotes; one without quotes loses its beginning alone, and a
+relative one without a dot reads like any word.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,21 @@ LICENCES = {
 }
 """What the authors of the sources' data say, as docs/data.md has it."""
 SOMEWHERE = "(local path)"
-_PATH = re.compile(r"(?<![\w/:.<~-])(?:/|~/|\.\.?/)[^\s'\"`,;()|]+")
+_REST = r"[^\s'\"`,;()|]+"
+_BEGINNING = r"(?:file:|/|~[\w.-]*/|\.\.?/|[A-Za-z]:[\\/]|\\{2,}[\w.$-]+\\)"
+_QUOTED = re.compile(rf"(?<!\w)(['\"`]){_BEGINNING}(?:(?!\1)[^\n])+\1")
+_PATH = re.compile(
+    rf"\bfile:{_REST}"
+    rf"|(?<![\w/.<~])(?:/(?!/)|~[\w.-]*/|\.\.?/){_REST}"
+    rf"|(?<=<)/[\w.-]+/{_REST}"  # not </s>
+    rf"|(?<!\w)[A-Za-z]:[\\/](?!/){_REST}"
+    rf"|\\{{2,}}[\w.$-]+\\{_REST}"
+)
 
 
 def without_paths(text: str) -> str:
-    """The text without what looks like a path from the root, from home or from here."""
-    return _PATH.sub(SOMEWHERE, text)
+    """The text without what looks like a path from a root, from a home or from here."""
+    return _PATH.sub(SOMEWHERE, _QUOTED.sub(rf"\1{SOMEWHERE}\1", text))
 
 
 def is_made(model: str) -> bool:

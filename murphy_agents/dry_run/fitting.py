@@ -8,7 +8,7 @@ from typing import NamedTuple
 from murphy_agents.dry_run.card import Card
 from murphy_agents.dry_run.colocated import Need, largest_share
 from murphy_agents.dry_run.findings import DoesNotFitError, NotCheckedError
-from murphy_agents.dry_run.memory import Estimate, Part
+from murphy_agents.dry_run.memory import Part, Work
 from murphy_agents.dry_run.sizes import Demand, gib
 
 
@@ -73,7 +73,7 @@ def compared(needed: Demand, card: Card) -> tuple[float, str]:
         told += f", {gib(need.utilization * card.total_bytes)} vLLM's"
     if most > room:
         shares = f"{_shares(needed, need, card)}, or " if need else ""
-        raise DoesNotFitError(f"{told}; {shares}{_remedy(needed.training)}")
+        raise DoesNotFitError(f"{told}; {shares}{_remedy(needed)}")
     return room, told
 
 
@@ -113,15 +113,33 @@ def _shares(needed: Demand, need: Need, card: Card) -> str:
     return f"{setting} from {smallest:.2f} (room for {few:,}) to {largest:.2f} (for {many:,})"
 
 
-def _remedy(estimate: Estimate) -> str:
+def _remedy(needed: Demand) -> str:
     """What would lower the widest phase, or what is always held where that is most of it."""
-    by_phase = {
-        "generation": "lower max_cache_tokens",
-        "update": "set gradient_checkpointing, bf16, or lower max_tokens_per_forward",
-    }
-    adapters = "train adapters on half-precision weights (use_peft, dtype bfloat16)"
-    if not estimate.eight_bit:
-        adapters += ", or set optim adamw_8bit"
-    if estimate.always_bytes > estimate.most_bytes / 2:
-        return adapters
-    return f"{by_phase.get(estimate.widest, adapters)}, or {adapters}"
+    training, work = needed.training, needed.work
+    lighter = ", or ".join(_lighter(work)) or "take a smaller model"
+    by_phase = {"generation": "lower max_cache_tokens", "update": _smaller_update(work)}
+    if training.always_bytes > training.most_bytes / 2 or training.widest not in by_phase:
+        return lighter
+    return f"{by_phase[training.widest]}, or {lighter}"
+
+
+def _lighter(work: Work) -> Iterator[str]:
+    """Settings that lower what is always held, those that are set already left out."""
+    has_adapters = work.trained_bytes < work.weight_bytes / 2
+    if not has_adapters:
+        yield "train adapters on half-precision weights (use_peft, dtype bfloat16)"
+        if not work.eight_bit:
+            yield "set optim adamw_8bit"
+        return
+    if work.number_bytes > 2:
+        yield "set dtype bfloat16"
+    if not work.unpacked_bytes:
+        yield "set load_in_4bit"
+
+
+def _smaller_update(work: Work) -> str:
+    settings = [] if work.checkpointing else ["gradient_checkpointing"]
+    if not work.autocast and work.number_bytes > 2:
+        settings.append("bf16")
+    chosen = f"set {', '.join(settings)}, or " if settings else ""
+    return f"{chosen}lower max_tokens_per_forward"

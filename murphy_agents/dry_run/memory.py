@@ -5,7 +5,9 @@ reached. Every part says what it assumes. Covered: models of decoder layers with
 gated feed-forward part (Qwen3, OLMo 2, Llama). Not counted here: what the device's libraries take
 and fragmentation, for which `card` holds a reserve; buffers such as rotary tables, masks of one
 micro-batch, what a layer holds for a moment while prompts are read, copies of weights on their way
-to another engine.
+to another engine. Completions that are drawn at a time are counted as if each had the longest
+prompt and its full length; where they are shorter, more of them fit into the same cache, and what
+drawing takes grows with their number beyond what is counted here.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ HALF_SHARE = 0.8
 norms, and what adapters read, stay float32."""
 CACHE_ROOM = 1.25
 """The cache is given a quarter more than it holds when it grows."""
+_LAYERS = {"full_attention", "sliding_attention"}
+"""Kinds of layers that keep keys and values of every id."""
+_GATED = ("silu", "swish")
 _STATES = {
     False: "AdamW: two numbers a trained weight",
     True: "AdamW: two bytes a trained weight, with scales; embeddings and norms in float32",
@@ -51,10 +56,9 @@ class Shape:
         config = config.get_text_config()
         needed = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
         missing = [name for name in needed if not isinstance(getattr(config, name, None), int)]
-        experts = [n for n in ("num_experts", "num_local_experts") if getattr(config, n, None)]
-        if missing or experts:
-            lacks = f"lacks {missing[0]}" if missing else f"has {experts[0]}"
-            raise ValueError(f"a {config.model_type!r} config {lacks}: its memory is not estimated")
+        if missing or (other := _not_covered(config)):
+            told = f"lacks {missing[0]}" if missing else f"has {other}"
+            raise ValueError(f"a {config.model_type!r} config {told}: its memory is not estimated")
         heads = config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
         return cls(
@@ -65,6 +69,19 @@ class Shape:
             key_value=(getattr(config, "num_key_value_heads", None) or heads) * width,
             vocab=config.vocab_size,
         )
+
+
+def _not_covered(config: Any) -> str | None:
+    """What a model has by its config that the sums below know nothing of."""
+    if experts := [n for n in ("num_experts", "num_local_experts") if getattr(config, n, None)]:
+        return experts[0]
+    if others := set(getattr(config, "layer_types", None) or ()) - _LAYERS:
+        return f"layers of {min(others)!r}"
+    # No config says whether the feed-forward part has a gate. Those with SiLU do, and Gemma's.
+    activation = getattr(config, "hidden_act", None) or getattr(config, "hidden_activation", None)
+    if activation in _GATED or config.model_type.startswith("gemma"):
+        return None
+    return f"the activation {activation!r}, and a gate is known of {' and '.join(_GATED)} alone"
 
 
 @dataclass(frozen=True)
@@ -120,8 +137,6 @@ class Estimate:
 
     always: tuple[Part, ...]
     phases: dict[str, tuple[Part, ...]]
-    eight_bit: bool = False
-    """Whether the optimizer keeps its states in 8 bits."""
 
     @property
     def always_bytes(self) -> float:
@@ -162,7 +177,7 @@ def estimate(shape: Shape, work: Work) -> Estimate:
     }
     if not work.draws_here:
         del phases["generation"]
-    return Estimate(tuple(always), phases, work.eight_bit)
+    return Estimate(tuple(always), phases)
 
 
 def token_bytes(shape: Shape, number_bytes: int) -> int:
@@ -216,7 +231,7 @@ def _cache(shape: Shape, work: Work) -> Part:
 def _drawing(shape: Shape, work: Work) -> Part:
     each = _drawn_bytes(work)
     rows = min(work.rows, max(1, work.cache_tokens // work.row_tokens))
-    told = f"{rows} completions at a time, {each} bytes for each token of the vocabulary"
+    told = f"{rows} completions of full length at a time, {each} bytes a token of the vocabulary"
     return Part("drawing", rows * shape.vocab * each, told)
 
 

@@ -221,6 +221,13 @@ def test_what_no_run_is_known_of_says_less(tmp_path):
     [
         ("see /home/me/x.jsonl, or ~/x", "see (local path), or (local path)"),
         ("mbpp@/data/x.json and ../me/x", "mbpp@(local path) and (local path)"),
+        ("'/home/me/My Documents/x' and \"~/my x\"", "'(local path)' and \"(local path)\""),
+        ("file:/home/me/x, file:///home/me", "(local path), (local path)"),
+        (
+            "at:~/data, ~me/x, --/home/x, </srv/a>",
+            "at:(local path), (local path), --(local path), <(local path)",
+        ),
+        (r"C:\Users\me\x, D:/x, \\srv\share", "(local path), (local path), (local path)"),
         ("https://arxiv.org/abs/1 and a/b and </s> and 1 / 2", None),
     ],
 )

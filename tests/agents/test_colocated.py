@@ -37,10 +37,16 @@ FIXED = 6_354_356_224
 BLOCK = 1_835_008
 
 
+WORK = memory.Work(
+    weight_bytes=10, trained_bytes=10, number_bytes=4, optimizer_bytes=0, step_bytes=0,
+    reference_bytes=0, rows=1, row_tokens=1, cache_tokens=1, forward_tokens=1, most_logits=1,
+)  # fmt: skip
+
+
 def needed(gib, need=NEED):
     """A run whose training takes so many GiB, beside vLLM."""
     training = Estimate((Part("weights", gib * GIB, ""),), {"update": ()})
-    return sizes.Demand(SHAPE, None, training, need)
+    return sizes.Demand(SHAPE, WORK, training, need)
 
 
 def test_what_vllm_holds_beside_its_cache():

@@ -138,13 +138,37 @@ def test_each_fault_is_found_and_hides_no_other_check(changed, name, said, confi
 def test_where_weights_and_states_take_most_8_bits_are_advised(config):
     found = by_name(examine(dataclasses.replace(config, max_tokens_per_forward=1 << 40)))
     assert "adamw_8bit" in found["room"].result
+
+
+@pytest.mark.parametrize(
+    ("is_set", "advised"),
+    [
+        ({}, "use_peft, dtype bfloat16), or set optim adamw_8bit"),
+        (
+            {"eight_bit": True},
+            "train adapters on half-precision weights (use_peft, dtype bfloat16)",
+        ),
+        ({"trained_bytes": 1}, "; set dtype bfloat16, or set load_in_4bit"),
+        ({"trained_bytes": 1, "number_bytes": 2}, "; set load_in_4bit"),
+        ({"trained_bytes": 1, "number_bytes": 2, "unpacked_bytes": 9}, "; take a smaller model"),
+    ],
+)
+def test_no_setting_is_advised_that_is_set(is_set, advised):
+    work = memory.Work(
+        weight_bytes=10, trained_bytes=10, number_bytes=4, optimizer_bytes=0, step_bytes=0,
+        reference_bytes=0, rows=1, row_tokens=1, cache_tokens=1, forward_tokens=1, most_logits=1,
+    )  # fmt: skip
+    work = dataclasses.replace(work, **is_set)
     always = (memory.Part("weights", 3e18, ""),)
-    for eight_bit, advised in ((False, True), (True, False)):
-        training = memory.Estimate(always, {"update": ()}, eight_bit)
-        needed = sizes.Demand(None, None, training, None)
-        with pytest.raises(DoesNotFitError) as raised:
-            fitting.compared(needed, cards.elsewhere(24))
-        assert ("or set optim adamw_8bit" in str(raised.value)) == advised
+    needed = sizes.Demand(None, work, memory.Estimate(always, {"update": ()}), None)
+    with pytest.raises(DoesNotFitError) as raised:
+        fitting.compared(needed, cards.elsewhere(24))
+    assert str(raised.value).endswith(advised)
+    update = (memory.Part("activations", 9e18, ""),)
+    needed = sizes.Demand(None, work, memory.Estimate(always, {"update": update}), None)
+    with pytest.raises(DoesNotFitError) as raised:
+        fitting.compared(needed, cards.elsewhere(24))
+    assert ("bf16, or lower" in str(raised.value)) == (work.number_bytes == 4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

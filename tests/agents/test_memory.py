@@ -279,9 +279,15 @@ def test_activations_along_a_trie_are_what_autograd_keeps(kind, settings, transc
 
 
 def test_other_kinds_of_models_are_not_estimated():
-    from transformers import GPT2Config, Qwen3MoeConfig
+    from transformers import GemmaConfig, GPT2Config, GPTNeoXConfig, Qwen3MoeConfig, Qwen3NextConfig
 
     with pytest.raises(ValueError, match="'gpt2' config lacks intermediate_size"):
         Shape.of(GPT2Config())
     with pytest.raises(ValueError, match="'qwen3_moe' config has num_experts"):
         Shape.of(Qwen3MoeConfig())
+    with pytest.raises(ValueError, match="'gpt_neox' config has the activation 'gelu', and a gate"):
+        Shape.of(GPTNeoXConfig())
+    hybrid = Qwen3NextConfig(num_experts=0)
+    with pytest.raises(ValueError, match="'qwen3_next' config has layers of 'linear_attention'"):
+        Shape.of(hybrid)
+    assert Shape.of(GemmaConfig()).num_layers == GemmaConfig().num_hidden_layers
