@@ -3,8 +3,8 @@
 Each takes a list of requests, whose samples are as long as `length_of` their seed says, and gives
 the completions' ids and log-probs. Work is handed over turn by turn, as level order does.
 
-Both engines give every sample a seed of its own, which is what makes a tree repeatable; it costs
-vLLM, which then draws row by row. `generate` has one random state for the batch.
+Both engines give every sample a seed of its own, which makes a tree repeatable; vLLM without seeds
+is not measured. `generate` has one random state for the batch.
 """
 
 import importlib.util
@@ -37,11 +37,6 @@ class Drawn:
         self.tokens += sum(len(ids) for ids, _ in completions)
         self.logprobs += sum(len(logprobs) for _, logprobs in completions)
         self.prompt_tokens += sum(len(r.prompt_ids) * len(r.seeds) for r in requests)
-
-    @property
-    def hit_rate(self):
-        """Share of the prompts' ids that were not read anew."""
-        return 1 - self.prefilled_tokens / self.prompt_tokens
 
 
 class Generate:

@@ -56,7 +56,8 @@ def _speed(wanted, device, contender):
     model = _model(wanted, device, wanted["dtype"])
     codec, length_of = _codec(wanted), lengths_of(wanted["lengths"])
     if contender == GENERATE:
-        return _timed(Generate(model, length_of), wanted, length_of)
+        rows = wanted["generate_rows"]
+        return _timed(Generate(model, length_of, rows), wanted, length_of)
     if contender == OURS:
         return _timed(OfEngine(TransformersEngine(model, codec), length_of), wanted, length_of)
     engine = contenders.vllm_engine(model, codec, wanted["dtype"])
