@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from murphy_agents.engines.transformers import TransformersEngine
 from murphy_agents.engines.weights import weights_of
 from murphy_agents.policy import Policy
 from murphy_agents.sampler import Sampler
+from murphy_agents.tiny.stored import store
 
 MakeEngine = Callable[[TrainConfig, Policy, Codec], Engine]
 NUM_CANARIES = 4
@@ -168,7 +170,7 @@ def vllm_dtype_of(config: TrainConfig) -> str:
 def folder_for_engine(config: TrainConfig, policy: Policy) -> str:
     """Where vLLM reads the model from: under LoRA the base, without adapters.
 
-    A model that was made in memory is written to `output_dir/base`.
+    A model that was made in memory is written to `output_dir/base-DIGEST`.
     """
     name = str(policy.model.name_or_path)
     if policy.has_adapters:
@@ -176,9 +178,8 @@ def folder_for_engine(config: TrainConfig, policy: Policy) -> str:
         name = str(adapters.base_model_name_or_path)
     if config.model.split(":")[0] != "tiny" or policy.has_adapters:
         return name
-    folder = Path(config.output_dir) / "base"
-    policy.save(folder)
-    return str(folder)
+    made = copy.deepcopy(policy.model).to("cpu", torch.float32)
+    return str(store(made, policy.tokenizer, Path(config.output_dir)))
 
 
 def _lora_rank(policy: Policy) -> int | None:

@@ -4,7 +4,7 @@
     metrics.jsonl, rollouts.jsonl, timeline.jsonl   grow step by step; see `log`
     checkpoint-N                    model, tokenizer, card, and all else that a step changes
     final                           the same after the last step; only a finished run has it
-    base-DIGEST                     a 'tiny' model that adapters belong to; see `tiny.stored`
+    base-DIGEST                     a 'tiny' model that adapters belong to, or vLLM began with
 
 Resuming takes the newest whole checkpoint and cuts the logs to what belonged to it.
 """
