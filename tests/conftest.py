@@ -1,6 +1,7 @@
 """What all tests share: where the public benchmark data lies, and one sandbox for the session."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,14 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DATA = Path(os.environ.get("MURPHY_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heed_ctrl_c() -> Iterator[None]:
+    """A shell lets its background jobs ignore it; some tests are about what it does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
