@@ -243,7 +243,8 @@ class DecodingBatch:
             # Where a prompt has no stem, nothing of any row is kept.
             rows = [row_of.get(stem, 0) for stem in chunk.stem_of]
             starts = [longest - len(stems[row]) for row in rows]
-            cache = beginnings(stem_cache, rows, starts, kept)
+            cache = beginnings(stem_cache, rows, starts, kept, room=width)
+            del stem_cache
         return self._run(cache, chunk.prompts, kept, width)
 
     def _run(

@@ -100,7 +100,7 @@ def _merge_layer(parts: Sequence[Part], index: int) -> GrowingLayer:
 
 
 def beginnings(
-    cache: Any, rows: Sequence[int], starts: Sequence[int], lengths: Sequence[int]
+    cache: Any, rows: Sequence[int], starts: Sequence[int], lengths: Sequence[int], room: int
 ) -> Cache:
     """A cache of beginnings of rows of another: P rows, each `lengths` columns from its `starts`.
 
@@ -109,6 +109,7 @@ def beginnings(
         rows: which row each is taken from; one may come many times.
         starts: its first column there.
         lengths: how many columns; 0 for none. Short ones are padded on the left.
+        room: columns that will follow.
     """
     first = cache.layers[0].keys
     row_P, start_P, length_P = (
@@ -120,11 +121,14 @@ def beginnings(
     padding_PW = (within_PW < 0)[:, None, :, None]
     layers: list[Any] = []
     for old in cache.layers:
+        layer = GrowingLayer()  # type: ignore[no-untyped-call]
         keys, values = (
-            states[row_P[:, None], :, column_PW].transpose(1, 2).masked_fill(padding_PW, 0)
+            _with_room(
+                states[row_P[:, None], :, column_PW].transpose(1, 2).masked_fill(padding_PW, 0),
+                room,
+            )
             for states in (old.keys, old.values)
         )
-        layer = GrowingLayer()  # type: ignore[no-untyped-call]
         layer.hold(keys, values, width)
         layers.append(layer)
     return Cache(layers=layers)

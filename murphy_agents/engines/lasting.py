@@ -74,6 +74,8 @@ class LastingEngine:
         self.stats = EngineStats()
         self.context_length: int = self._engine.context_length
         self.version: int = self._engine.version
+        self._counted = self.version
+        """Version of the weights since which deaths are counted."""
 
     def submit(self, request: Request) -> None:
         """Queue a request; see `Engine`.
@@ -100,16 +102,23 @@ class LastingEngine:
     def sync(self, weights: Weights) -> None:
         """Sample with these from now on; see `Engine`.
 
-        Where the engine dies of it, the next one is restored first and then given them.
+        Where the engine dies of it, the next one is restored first, and then given them unless
+        that has brought them already. Deaths count anew for a newer version, from here on.
 
         Raises:
             ValueError: something is in flight, or the weights do not fit the engine.
             EngineDiedError: the engine died once too often, or could not be replaced.
         """
         refuse_in_flight(self._asked)
-        self._lasting(lambda engine: engine.sync(weights))
-        if self._engine.version > self.version:
-            self._num_before = len(self.deaths)
+        if weights.version > self._counted:
+            self._counted, self._num_before = weights.version, len(self.deaths)
+        asked = self._engine
+
+        def give(engine: Engine) -> None:
+            if engine is asked or engine.version != weights.version:
+                engine.sync(weights)
+
+        self._lasting(give)
         self.version = self._engine.version
 
     def abort(self) -> None:

@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -32,59 +32,74 @@ class Chunk:
     prompts: list[Ids] = field(default_factory=list)
     stem_of: list[Ids] = field(default_factory=list)
     """What each prompt begins with that others begin with too; () for nothing."""
-
-    @property
-    def stems(self) -> list[Ids]:
-        """All of them, each once."""
-        return [stem for stem in dict.fromkeys(self.stem_of) if stem]
-
-    @property
-    def width(self) -> int:
-        """Ids that are read of each prompt, padding included."""
-        return max(len(p) - len(s) for p, s in zip(self.prompts, self.stem_of, strict=True))
+    stems: list[Ids] = field(default_factory=list)
+    """All of them, each once."""
+    width: int = 0
+    """Ids that are read of each prompt, padding included."""
+    needed: int = 0
+    """Ids of the prompts beyond their stems."""
 
     @property
     def num_ids(self) -> int:
         """Ids that are read in all, padding left out."""
-        width = self.width
-        return sum(map(len, self.stems)) + sum(min(len(p), width) for p in self.prompts)
+        return sum(map(len, self.stems)) + sum(min(len(p), self.width) for p in self.prompts)
 
-    def with_one_more(self, prompt: Ids, stem: Ids) -> Chunk:
-        """It and another prompt."""
-        return Chunk([*self.prompts, prompt], [*self.stem_of, stem])
+    @property
+    def num_computed(self) -> int:
+        """Ids that forwards compute in all, padding included."""
+        longest = max(map(len, self.stems), default=0)
+        return len(self.prompts) * self.width + len(self.stems) * longest
 
-    def is_worth_it(self, max_tokens: int) -> bool:
-        """Whether its forwards stay within a budget and compute little beyond what is needed."""
-        needed = sum(map(len, self.prompts)) - sum(map(len, self.stem_of))
-        computed, stems = len(self.prompts) * self.width, self.stems
-        by_stems = len(stems) * max(map(len, stems), default=0)
-        return max(computed, by_stems) <= max_tokens and computed <= MOST_COMPUTED * needed
+    def takes(self, prompts: Sequence[Ids], stem: Ids, max_tokens: int) -> bool:
+        """Take in prompts with this stem, if that is worth it; else nothing changes.
+
+        It is where forwards stay within the budget and compute little beyond what is needed.
+        """
+        rests = [len(prompt) - len(stem) for prompt in prompts]
+        width, needed = max(self.width, *rests), self.needed + sum(rests)
+        stems = self.stems if stem in ((), *self.stems[-1:]) else [*self.stems, stem]
+        computed = (len(self.prompts) + len(prompts)) * width
+        by_stems = len(stems) * max(map(len, stems)) if len(stems) > 1 else 0
+        is_too_much = max(computed, by_stems) > max_tokens or computed > MOST_COMPUTED * needed
+        if is_too_much and len(self.prompts) + len(prompts) > 1:
+            return False
+        self.prompts += prompts
+        self.stem_of += [stem] * len(prompts)
+        self.stems, self.width, self.needed = stems, width, needed
+        return True
 
 
-def chunks(prompts: Collection[Ids], max_tokens: int) -> Iterator[Chunk]:
+def chunks(prompts: Collection[Ids], max_tokens: int) -> list[Chunk]:
     """Distinct prompts in parts of similar length, as large as `max_tokens` allows with padding.
 
-    A prompt or a stem that is longer than that is a part of its own.
+    Prompts with one stem stay together as far as that goes. A prompt, or a stem, that is longer
+    than `max_tokens` is read all the same.
     """
-    total = sum(map(len, prompts))
-    for stem_of in (stems(prompts), dict.fromkeys(prompts, ())):
-        parts = list(_parts(stem_of, max_tokens))
-        # A budget so small that stems are read again and again is better off without them.
-        if sum(part.num_ids for part in parts) <= total:
-            break
-    yield from parts
+    plain = _parts({prompt: () for prompt in prompts}, max_tokens)
+    shared = _parts(stems(prompts), max_tokens)
+    least, most = (sum(part.num_computed for part in parts) for parts in (shared, plain))
+    # A budget so small that stems are read again and again is better off without them.
+    return shared if least < most else plain
 
 
-def _parts(stem_of: Mapping[Ids, Ids], max_tokens: int) -> Iterator[Chunk]:
-    chunk = Chunk()
-    for prompt in sorted(stem_of, key=lambda p: (len(p) - len(stem_of[p]), stem_of[p], p)):
-        larger = chunk.with_one_more(prompt, stem_of[prompt])
-        if chunk.prompts and not larger.is_worth_it(max_tokens):
-            yield chunk
-            larger = Chunk([prompt], [stem_of[prompt]])
-        chunk = larger
-    if chunk.prompts:
-        yield chunk
+def _parts(stem_of: Mapping[Ids, Ids], max_tokens: int) -> list[Chunk]:
+    groups: dict[tuple[Ids, Ids], list[Ids]] = {}
+    for prompt in sorted(stem_of, key=lambda p: (len(p), p)):
+        stem = stem_of[prompt]
+        # Those that share nothing are a group each.
+        groups.setdefault((stem, () if stem else prompt), []).append(prompt)
+    by_width = sorted(groups.items(), key=lambda kv: (len(kv[1][-1]) - len(kv[0][0]), kv[0]))
+    parts = [Chunk()]
+    for (stem, _), group in by_width:
+        if parts[-1].takes(group, stem, max_tokens):
+            continue
+        parts.append(Chunk())
+        if not parts[-1].takes(group, stem, max_tokens):
+            for prompt in group:
+                if not parts[-1].takes([prompt], stem, max_tokens):
+                    parts.append(Chunk())
+                    parts[-1].takes([prompt], stem, max_tokens)
+    return [part for part in parts if part.prompts]
 
 
 def stems(prompts: Collection[Ids]) -> dict[Ids, Ids]:

@@ -136,7 +136,12 @@ class EvalConfig:
         """
         with_vllm: dict[str, Any] = {}
         if self.engine == "vllm":
-            with_vllm = {
+            # What decides how far, and at which temperature, vLLM is compared with the model.
+            if self.temperature > 0:
+                with_vllm["temperature"] = self.temperature
+            with_vllm |= {
+                "num_turns": self.iterations,
+                "max_completion_length": self.max_completion_length,
                 "engine": self.engine,
                 "vllm_gpu_memory_utilization": self.vllm_gpu_memory_utilization,
                 "vllm_dtype": "float32" if self.dtype == "float64" else self.dtype,

@@ -89,7 +89,37 @@ def test_every_prompt_is_in_one_chunk_within_the_budget(seed, max_tokens):
             assert prompt[: len(stem)] == stem
         if len(chunk.prompts) > 1:
             assert len(chunk.prompts) * chunk.width <= max_tokens
-            assert len(chunk.stems) * max(map(len, chunk.stems), default=0) <= max_tokens
+        if len(chunk.stems) > 1:
+            assert len(chunk.stems) * max(map(len, chunk.stems)) <= max_tokens
+
+
+def by_itself(prompt):
+    chunk = Chunk()
+    assert chunk.takes([prompt], (), 1)
+    return chunk
+
+
+def test_a_stem_is_read_once_where_that_fits():
+    """Eighteen problems of a thousand ids, eight refinements each of 150 to 450 ids more."""
+    chance = random.Random(0)
+    tasks = [tuple(chance.choices(range(999), k=1000)) for _ in range(18)]
+    prompts = {
+        (*task, *chance.choices(range(999), k=chance.randint(150, 450)))
+        for task in tasks
+        for _ in range(8)
+    }
+    found = list(chunks(prompts, 8192))
+    fewest = 18 * 1000 + sum(map(len, prompts)) - 18 * 8 * 1000
+    assert sum(chunk.num_ids for chunk in found) < 1.5 * fewest
+    # Without stems it would be more than twice as much.
+    assert sum(map(len, prompts)) > 3 * fewest
+
+
+def test_a_stem_longer_than_the_budget_is_shared_too():
+    stem = tuple(range(9000))
+    prompts = {(*stem, i, i, i) for i in range(16)}
+    (chunk,) = chunks(prompts, 8192)
+    assert chunk.num_ids == 9000 + 16 * 3
 
 
 def requests():
@@ -127,7 +157,7 @@ def test_what_is_drawn_does_not_depend_on_it(kind, max_prefill_tokens, monkeypat
         patch.setattr(
             decoding,
             "chunks",
-            lambda prompts, most: [Chunk([prompt], [()]) for prompt in sorted(prompts)],
+            lambda prompts, most: [by_itself(prompt) for prompt in sorted(prompts)],
         )
         alone, stats_alone = drawn(model)
     assert shared.keys() == alone.keys()
