@@ -217,17 +217,39 @@ def test_the_limit_of_restarts_stops_with_every_cause():
 
 def test_deaths_are_counted_anew_with_new_weights():
     later = replace(WEIGHTS, version=8)
-    line = Line(scripted, [{"sync": 1}, {"poll": 1}, {"poll": 1}], lambda e: e.sync(later))
+    in_use = [WEIGHTS]
+    line = Line(
+        scripted, [{"poll": 1}, {"poll": 2}, {"poll": 1}], lambda engine: engine.sync(in_use[0])
+    )
     engine = line.lasting(max_restarts=1)
-    # The first death is of the sync; then one with version 8 is survived, and the second is not.
+    engine.sync(WEIGHTS)
+    engine.submit(REQUESTS[0])
+    assert engine.poll()  # one death
+    engine.abort()
+    in_use[0] = later
     engine.sync(later)
     engine.submit(REQUESTS[0])
+    # With version 8 the first death is survived, and the second is not.
     with pytest.raises(
         EngineDiedError,
-        match=r"more than 1 .*died 2 times, and 1 times before\. \(1\) died at poll",
+        match=r"more than 1 .*died 2 times, and 1 times before\. \(1\) died at poll 2",
     ):
         engine.poll()
-    assert engine.deaths == ["died at sync 1", "died at poll 1", "died at poll 1"]
+    assert engine.deaths == ["died at poll 1", "died at poll 2", "died at poll 1"]
+
+
+def test_a_death_in_a_sync_counts_with_its_weights_which_are_given_once():
+    later = replace(WEIGHTS, version=8)
+    line = Line(scripted, [{"sync": 2}, {"poll": 1}], lambda engine: engine.sync(later))
+    engine = line.lasting(max_restarts=1)
+    engine.sync(WEIGHTS)
+    engine.sync(later)
+    assert engine.version == 8
+    # What restored the second had given it these weights already.
+    assert line.lives[1].calls["sync"] == 1
+    engine.submit(REQUESTS[0])
+    with pytest.raises(EngineDiedError, match=r"died 2 times\. \(1\) died at sync 2"):
+        engine.poll()
 
 
 def test_weights_of_the_same_version_bring_no_more_restarts():
