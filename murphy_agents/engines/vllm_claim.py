@@ -52,12 +52,14 @@ class Claim:
     Attributes:
         owner: token of this engine.
         version: of the whole weights that the server was given in this engine's name.
+        is_as_started: whether it had the whole weights that it was started with when it was taken.
         lock: held by whoever keeps the server's workers busy for long.
     """
 
     def __init__(self, client: Client) -> None:
         self.owner = f"{_host()}.{os.getpid()}.{_PROCESS}.{uuid.uuid4().hex[:8]}"
         self.version = 0
+        self.is_as_started = True
         self.lock = threading.Lock()
         self._client = client
         self._heard = 0.0
@@ -65,7 +67,7 @@ class Claim:
 
     def is_fresh(self) -> bool:
         """Whether nobody else can have taken the server yet."""
-        return time.monotonic() - self._heard < LEASE_S / 2
+        return _now() - self._heard < LEASE_S / 2
 
     def prove(self) -> None:
         """Prove that the server is held, with the weights that it was given last.
@@ -91,7 +93,7 @@ class Claim:
             self._ask("murphy_release", timeout_s)
 
     def _prove(self) -> None:
-        asked = time.monotonic()
+        asked = _now()
         for state in results_of(self._ask("murphy_state", PROVE_S)):
             self._check(state)
         self._heard = asked
@@ -106,18 +108,21 @@ class Claim:
             raise EngineDiedError(f"it has version {version} of the weights, not {self.version}")
 
     def _take(self) -> None:
-        end, beats, silent_s = time.monotonic() + LEASE_S + 10 * _LOOK_S, 0, 0.0
+        end, beats, silent_s = _now() + LEASE_S + 10 * _LOOK_S, 0, 0.0
         while True:
-            asked = time.monotonic()
+            asked = _now()
             answer = self._ask("murphy_claim", PROVE_S)
             refuse_unfit(self._client.url, "murphy_claim", answer)
             others = [told for told in results_of(answer) if told.get("owner") != self.owner]
             if not others:
+                self.is_as_started = not any(told.get("changed") for told in results_of(answer))
                 self._heard = asked
                 return
             last, silent_s = silent_s, float(others[0].get("silent_s") or 0.0)
             beats += silent_s < last
             if beats >= _BEATS or asked > end:
+                # Some of its workers may have been free.
+                self.release(PROVE_S)
                 raise ValueError(
                     f"the vLLM server at {self._client.url} is held by another run, "
                     f"{others[0].get('owner')}, heard from {silent_s:.0f} s ago; one server serves "
@@ -163,6 +168,12 @@ def is_of_the_dead(token: str) -> bool:
     except OSError:  # somebody else's
         return False
     return False
+
+
+def _now() -> float:
+    """Seconds of a clock that goes on while the machine sleeps, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
 
 
 def _host() -> str:

@@ -195,15 +195,18 @@ class VllmServerEngine:
     def close(self) -> None:
         """Break off what is in flight, and end the server if this process started it.
 
-        One that it did not start is let go of, if it answers within a few seconds; one that died
-        is not asked.
+        One that it did not start is let go of, if it answers within a few seconds: also one that
+        counts as dead, since it may be alive, and a successor would wait for it to be free.
         """
         if self._closing.is_set():
             return
         self._closing.set()
-        if self._server is None and self._end is None and self._failure is None:
-            with contextlib.suppress(UnreachableError):
-                self._weights.forget_adapter(CLOSE_S)
+        if self._server is None:
+            is_alive = self._end is None and self._failure is None
+            # What is dead may fail in any way; what lives, in one that is known.
+            with contextlib.suppress(UnreachableError if is_alive else Exception):
+                if is_alive:
+                    self._weights.forget_adapter(CLOSE_S)
                 self._claim.release(CLOSE_S)
         self._end = self._end or "the engine was closed"
         self._asked.clear()

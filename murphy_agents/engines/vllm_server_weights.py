@@ -145,6 +145,11 @@ class ServerWeights:
             time.sleep(0.05)
 
     def _take_adapter(self, folder: Path) -> None:
+        if not self._claim.is_as_started:
+            raise ValueError(
+                f"the vLLM server at {self._client.url} holds whole weights that an earlier run "
+                "has loaded, and not the model that these adapters belong to; start it anew"
+            )
         order = {"lora_name": folder.name, "lora_path": str(folder)}
         answer = self._ask("/v1/load_lora_adapter", order)
         if answer.status != 200:

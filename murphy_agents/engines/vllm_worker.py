@@ -23,18 +23,22 @@ class SyncExtension:
     _murphy_owner = ""
     _murphy_version = 0
     _murphy_heard = 0.0
+    _murphy_changed = False
+    """Whether anybody has loaded whole weights; they stay when an owner goes."""
 
     def murphy_claim(self, owner: str) -> dict[str, Any]:
         """Take the server for `owner`, unless another holds it.
 
         Returns:
-            {"owner": who holds it now, "silent_s": seconds since that one was heard}.
+            {"owner": who holds it now, "silent_s": seconds since that one was heard, "changed":
+            whether its whole weights are others than it was started with}.
         """
         silent_s = time.monotonic() - self._murphy_heard
         if self._murphy_owner in ("", owner) or silent_s >= LEASE_S:
             self._murphy_owner, self._murphy_version, silent_s = owner, 0, 0.0
             self._murphy_heard = time.monotonic()
-        return {"owner": self._murphy_owner, "silent_s": silent_s}
+        told = {"owner": self._murphy_owner, "silent_s": silent_s}
+        return {**told, "changed": self._murphy_changed}
 
     def murphy_state(self, owner: str) -> dict[str, Any]:
         """Who holds it, and the version of the whole weights that it was given; `owner` lives.
@@ -63,6 +67,7 @@ class SyncExtension:
             return {"foreign": self._murphy_owner}
         if not any(Path(folder).glob("*.safetensors")):
             return {"missing": folder}
+        self._murphy_changed = True
         worker: Any = self
         worker.reload_weights(weights_path=folder)
         model = worker.model_runner.get_model()

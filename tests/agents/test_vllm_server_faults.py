@@ -441,13 +441,39 @@ def test_who_is_silent_loses_the_server_and_finds_it_out(server, connect, monkey
 
 def test_weights_of_others_are_refused_by_the_worker_itself():
     worker = Worker()
-    assert worker.murphy_claim("a") == {"owner": "a", "silent_s": 0.0}
+    free = {"silent_s": 0.0, "changed": False}
+    assert worker.murphy_claim("a") == {"owner": "a", **free}
     assert worker.murphy_claim("b")["owner"] == "a"
     assert worker.murphy_load("folder", "b", 5) == {"foreign": "a"}
     assert worker.murphy_release("b") == worker.murphy_state("b") == {"owner": "a", "version": 0}
     assert worker.murphy_release("a")["owner"] == ""
-    assert worker.murphy_claim("b") == {"owner": "b", "silent_s": 0.0}
+    assert worker.murphy_claim("b") == {"owner": "b", **free}
     assert worker.loaded == []
+
+
+def test_adapters_are_refused_upon_weights_that_another_run_has_left(server, connect):
+    adapters = weights(is_adapter=True)
+    server.says["/v1/load_lora_adapter"] = (200, "done")
+    first = connect()
+    first.sync(adapters)  # upon what the server was started with
+    first.close()
+    second = connect()
+    second.sync(weights(3))
+    second.close()
+    third = connect()
+    with pytest.raises(ValueError, match=r"an earlier run has loaded.*start it anew"):
+        third.sync(adapters)
+
+
+def test_a_dead_engine_leaves_a_living_server_to_its_successor(server, connect):
+    first = connect()
+    server.says["/v1/completions"] = (500, {"error": {"message": "once"}})
+    ask(first)
+    with pytest.raises(EngineDiedError, match="once"):
+        first.poll()
+    first.close()
+    assert server.worker._murphy_owner == ""
+    assert connect()._claim.owner == server.worker._murphy_owner
 
 
 def test_a_server_that_was_replaced_in_a_pause_is_found_out(server, connect):
