@@ -177,4 +177,8 @@ def _now() -> float:
 
 
 def _host() -> str:
-    return re.sub(r"[^\w-]", "_", socket.gethostname()) or "host"
+    """Where a number means one process: containers may share a name, but not their processes."""
+    name = socket.gethostname() or "host"
+    with contextlib.suppress(OSError):
+        name += "-" + os.readlink("/proc/self/ns/pid")
+    return re.sub(r"[^\w-]", "_", name)
