@@ -87,9 +87,10 @@ def make_sync(config: TrainConfig, sampler: Sampler, policy: Policy) -> Sync:
     task_ids = sampler.envs.task_ids
     starts = map(sampler.envs.start, task_ids[:: -(-len(task_ids) // NUM_CANARIES)])
     prompts = [sampler.codec.encode(start.messages) for start in starts]
-    # Refinements are longer than first prompts: so is one of what is asked.
+    # Refinements are longer than first prompts: so is one of what is asked, within what a forward
+    # of the update holds anyway.
     attempts = (config.num_turns or 1) * config.max_completion_length
-    longest = 2 * max(map(len, prompts)) + attempts
+    longest = min(2 * max(map(len, prompts)) + attempts, config.max_tokens_per_forward)
     chained = [i for prompt in prompts for i in prompt]
     prompts.append(tuple((chained * (longest // len(chained) + 1))[:longest]))
     most = sampler.engine.context_length - NUM_TOKENS
