@@ -153,12 +153,12 @@ def test_unequal_work_stops_the_run():
 
 
 def test_the_world_takes_clock_and_no_processor():
-    env = SleepEnv(2, 0.05)
+    env = SleepEnv(2, 0.2)
     _, info = env.reset(options={"task_id": "problem 1"})
-    started, processor = time.perf_counter(), time.process_time()
+    started, processor = time.perf_counter(), time.thread_time()
     observation, reward, terminated, truncated, info = env.step("7 8")
-    assert time.perf_counter() - started >= 0.05
-    assert time.process_time() - processor < 0.04
+    assert time.perf_counter() - started >= 0.2
+    assert time.thread_time() - processor < 0.1
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert observation == "problem 1\n\n7 8\n\nIt failed."
     env.reset(options={"snapshot": info["snapshot"]})

