@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Decode = Callable[[Sequence[int]], str]
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
 IDS_PER_CHARACTER = 8
 """Ids that are looked at for each character of a stop text: one may take four, a byte each, and
 special ids, which have no text, may stand between them."""
@@ -32,6 +33,7 @@ class Ending:
         self.device = device
         self._eos_E = torch.tensor(sorted(eos_ids), device=device)
         self._decode = decode
+        self._text_of: dict[int, str] = {}
 
     def at_end_token(self, id_R: Tensor) -> Tensor:
         """Whether each row's id is an end token."""
@@ -43,7 +45,12 @@ class Ending:
         """Whether the last of each open row's `num` ids has brought one of its stop texts."""
         found_R = torch.zeros_like(open_R)
         longest = max((len(stop) for row in stops for stop in row), default=0)
-        rows = [row for row in open_R.nonzero().squeeze(-1).tolist() if stops[row]]
+        last_R = ids_RM.gather(1, (num_R - 1).clamp(min=0)[:, None]).squeeze(1).tolist()
+        rows = [
+            row
+            for row in open_R.nonzero().squeeze(-1).tolist()
+            if self._may_bring(last_R[row], stops[row])
+        ]
         if not rows:
             return found_R
         # Had there been one before, the row would have ended: only the tail is new.
@@ -56,3 +63,15 @@ class Ending:
             text = self._decode(tail[: min(num, width)])
             found_R[row] = any(stop in text for stop in stops[row])
         return found_R
+
+    def _may_bring(self, last_id: int, stops: tuple[str, ...]) -> bool:
+        """Whether a text can be there once this id is: its last character is one that the id brings.
+
+        Decoded alone, an id may lose a blank before it, or be part of a character.
+        """
+        if not stops:
+            return False
+        if last_id not in self._text_of:
+            self._text_of[last_id] = self._decode([last_id])
+        text = self._text_of[last_id]
+        return _BROKEN in text or any(stop[-1] in text or stop[-1].isspace() for stop in stops)

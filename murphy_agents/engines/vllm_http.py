@@ -98,11 +98,19 @@ class Client:
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
-            for connection in self._busy:
-                # Closed by the thread that reads from it, which this wakes; or is closing it now.
-                if (end := connection.sock) is not None:
-                    with contextlib.suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
+            self._break_busy()
+
+    def break_off(self) -> None:
+        """Break the connections on which an answer is waited for; others can be asked for."""
+        with self._lock:
+            self._break_busy()
+
+    def _break_busy(self) -> None:
+        for connection in self._busy:
+            # Closed by the thread that reads from it, which this wakes; or is closing it now.
+            if (end := connection.sock) is not None:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def _connected(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
@@ -152,6 +160,14 @@ class Client:
         return connection
 
 
+class _Question(NamedTuple):
+    key: Hashable
+    path: str
+    body: Any
+    num_drops: int
+    """How often all were dropped before this one."""
+
+
 class Questions:
     """Many questions to one server at once, each with a key that comes back with its answer.
 
@@ -159,7 +175,7 @@ class Questions:
     goes wrong with one comes back in its place, so that nobody waits for it in vain.
 
     Args:
-        client: who asks.
+        client: who asks; for these alone, since `drop` breaks all its connections.
         max_at_once: connections, with a thread each; more questions wait here.
         timeout_s: seconds that one may take.
     """
@@ -171,15 +187,15 @@ class Questions:
         self._client = client
         self._max_at_once = max_at_once
         self._timeout_s = timeout_s
-        self._waiting: SimpleQueue[tuple[Hashable, str, Any] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Question | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._num_open = 0
+        self._num_open = self._num_drops = 0
         self._closed = threading.Event()
         self._lock = threading.Lock()
 
     def ask(self, key: Hashable, path: str, body: Any) -> None:
         """Have `body` posted; the answer comes into `answers`."""
-        self._waiting.put((key, path, body))
+        self._waiting.put(_Question(key, path, body, self._num_drops))
         with self._lock:
             self._num_open += 1
             if len(self._threads) < min(self._num_open, self._max_at_once):
@@ -189,15 +205,20 @@ class Questions:
                 thread.start()
 
     def drop(self) -> None:
-        """Forget what has not been sent yet."""
+        """Forget what has not been sent yet, and break off the rest: the server may stop then."""
+        self._num_drops += 1
         with contextlib.suppress(Empty):
             while True:
                 self._waiting.get_nowait()
+                with self._lock:
+                    self._num_open -= 1
+        self._client.break_off()
 
     def close(self) -> None:
-        """End the threads; call it once the client is closed."""
+        """Break off what is open, and end the threads."""
         self._closed.set()
         self.drop()
+        self._client.close()
         for _ in self._threads:
             self._waiting.put(None)
         end = time.monotonic() + _END_S
@@ -206,23 +227,23 @@ class Questions:
 
     def _work(self) -> None:
         while (question := self._waiting.get()) is not None:
-            key, path, body = question
             answer: Answer | Exception
             try:
-                answer = self._answer(path, body)
+                answer = self._answer(question)
             except Exception as error:
                 answer = error
             with self._lock:
                 self._num_open -= 1
-            self.answers.put((key, answer))
+            self.answers.put((question.key, answer))
 
-    def _answer(self, path: str, body: Any) -> Answer:
+    def _answer(self, question: _Question) -> Answer:
         end, pause = time.monotonic() + self._timeout_s, BUSY_S
-        while True:
-            answer = self._client.ask("POST", path, body, self._timeout_s)
+        while question.num_drops == self._num_drops:
+            answer = self._client.ask("POST", question.path, question.body, self._timeout_s)
             if answer.status != 429 or time.monotonic() + pause > end or self._closed.wait(pause):
                 return answer
             pause = min(2 * pause, 60.0)
+        raise UnreachableError("dropped on this side")
 
 
 def _parts(url: str) -> tuple[bool, tuple[str, int | None], str]:

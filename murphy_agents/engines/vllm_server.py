@@ -111,7 +111,7 @@ class VllmServerEngine:
         self._busy_since: float | None = None
         self._closing = threading.Event()
         self._client = Client(url)
-        self._questions = Questions(self._client, max_in_flight, answer_within_s)
+        self._questions = Questions(Client(url), max_in_flight, answer_within_s)
         try:
             base, longest, self._claim = _connect(self._client, connect_within_s)
         except BaseException:
@@ -186,9 +186,10 @@ class VllmServerEngine:
         self.version = weights.version
 
     def abort(self) -> None:
-        """Forget all that is in flight; what the server is drawing already is not looked at."""
-        self._questions.drop()
+        """Forget all that is in flight; the server stops drawing what it is not waited for."""
         self._asked.clear()
+        self._questions.drop()
+        self._count_time()
         self._drawn.clear()
         self._faults.clear()
 
@@ -275,6 +276,8 @@ class VllmServerEngine:
         """
         if self._failure is not None:
             return
+        if key is not None and self._asked.get(key[0].request.tag) is not key[0]:
+            return  # given up meanwhile
         if isinstance(answer, Exception):
             is_known = isinstance(answer, UnreachableError | EngineDiedError)
             self._fail(str(answer) if is_known else f"{type(answer).__name__}: {answer}")
@@ -284,8 +287,6 @@ class VllmServerEngine:
             return
         asked: _Asked = key[0]
         request = asked.request
-        if self._asked.get(request.tag) is not asked:
-            return
         if answer.status == 200:
             self._take_answer(asked, key[1], answer.body)
         elif is_not_finite(answer):

@@ -121,6 +121,13 @@ class EvalConfig:
             raise ValueError(
                 "resume and overwrite_output_dir are both set; one keeps what the other deletes"
             )
+        if self.load_in_4bit and self.engine == "vllm" and self.sync_tolerance is None:
+            raise ValueError(
+                "engine is 'vllm', which samples from the model in full precision, and layers are "
+                "to be held in 4 bits, as is asked for or as the adapters were trained; take "
+                "engine 'transformers', set load_in_4bit to false to evaluate upon the model in "
+                "full precision, or allow the difference with sync_tolerance"
+            )
         if self.load_in_4bit and self.dtype == "float64":
             raise ValueError(
                 "load_in_4bit is set and dtype is 'float64', but layers in 4 bits multiply in "

@@ -202,13 +202,13 @@ def kept_bytes(model, samples, autocast):
     def pack(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes(), tensor  # held: no address comes twice
-        return tensor
+            kept[storage.data_ptr()] = storage  # held: no address comes twice
+        # Not the tensor, whose graph would hold it, and itself, for ever. Nothing goes backward.
 
     half = torch.autocast("cpu", torch.bfloat16) if autocast else contextlib.nullcontext()
-    with half, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with half, torch.autograd.graph.saved_tensors_hooks(pack, lambda nothing: nothing):
         trained_logprobs(model, samples, 1.0)
-    return sum(size for size, _ in kept.values())
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 @pytest.mark.parametrize(

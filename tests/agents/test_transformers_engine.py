@@ -8,6 +8,8 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from scipy.stats import chisquare
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from murphy_agents.codec import ChatCodec
 from murphy_agents.engines.drawing import Rule, draw, uniforms
@@ -220,6 +222,43 @@ def test_a_stop_text_with_special_ids_within_is_found():
             [("ab",)], torch.tensor([ids]), torch.tensor([num]), torch.tensor([True])
         )
         assert told.tolist() == [found]
+
+
+def metaspace_tokenizer():
+    """Pieces as SentencePiece makes them: blanks are marks, what is unknown comes as bytes."""
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *"\u2581abx\n"]
+    made = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, [], byte_fallback=True))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+         decoders.Strip(" ", 1, 0)]
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZER, metaspace_tokenizer()], ids=["bytes", "pieces"])
+def test_stop_texts_are_found_where_the_whole_text_has_them(tokenizer):
+    def decode(ids):
+        return tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    stops = (" ", "a b", "b\n", "\u00e9", "x\u4e16", "\n\n")
+    draw = np.random.default_rng(0)
+    words = ["a", "b", " ", "x", "\n", "\u00e9", "\u4e16", "\U0001f600"]
+    ending, num_found = Ending(frozenset(), decode, torch.device("cpu")), 0
+    for _ in range(100):
+        text = "".join(draw.choice(words, 12))
+        ids = torch.tensor([tokenizer(text, add_special_tokens=False).input_ids])
+        asked = [(str(draw.choice(stops)),)]
+        for num in range(1, ids.shape[1] + 1):
+            is_there = asked[0][0] in decode(ids[0, :num].tolist())
+            num_R, open_R = torch.tensor([num]), torch.tensor([True])
+            assert ending.at_stop_text(asked, ids, num_R, open_R).tolist() == [is_there]
+            if is_there:
+                num_found += 1
+                break
+    assert 20 < num_found < 100
 
 
 def test_a_completion_that_its_stop_text_ends_at_the_limit_has_stopped():

@@ -543,10 +543,64 @@ def test_what_goes_wrong_on_this_side_is_handed_over(server, connect, monkeypatc
         raise MemoryError("too much")
 
     monkeypatch.setattr(vllm_http, "_parsed", fail)
-    engine._questions.ask((vllm_server._Asked(None, 1), 0), "/v1/completions", {})
-    engine._asked["a"] = 0
+    monkeypatch.setattr(engine._claim, "prove", lambda: None)
+    ask(engine)
     with pytest.raises(EngineDiedError, match="MemoryError: too much"):
         engine.poll(20)
+
+
+def test_what_is_given_up_is_broken_off(server, connect):
+    release, began = threading.Event(), threading.Event()
+
+    def draw(request):
+        if request["seed"] != 1:
+            return sampled()
+        began.set()
+        release.wait(20)
+        return None
+
+    server.says["/v1/completions"] = draw
+    engine = connect(max_in_flight=1)
+    ask(engine, seeds=(1, 1, 1))
+    assert began.wait(20)
+    engine.abort()
+    busy_s = engine.stats.seconds
+    assert busy_s > 0
+    # The only connection that it may have is free although its question was never answered.
+    ask(engine, seeds=(2,))
+    assert len(engine.poll(20)) == 1
+    assert not release.is_set()
+    assert [body["seed"] for path, body in server.asked if path == "/v1/completions"] == [1, 2]
+    release.set()
+    assert engine.poll(0.1) == []
+
+
+def test_idle_time_after_giving_up_is_not_counted(server, connect):
+    engine = connect()
+    ask(engine)
+    engine.abort()
+    busy_s = engine.stats.seconds
+    time.sleep(0.2)
+    engine.poll(0)
+    assert engine.stats.seconds == busy_s
+
+
+def test_a_question_that_is_put_off_is_given_up_too(server, connect, monkeypatch):
+    monkeypatch.setattr(vllm_http, "BUSY_S", 0.05)
+    server.says["/v1/completions"] = (429, "later")
+    engine = connect()
+    ask(engine)
+    end = time.monotonic() + 20
+    while sum(path == "/v1/completions" for path, _ in server.asked) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    engine.abort()
+    server.says["/v1/completions"] = sampled()
+    time.sleep(0.3)
+    server.asked.clear()
+    ask(engine, "b")
+    assert [done.tag for done in engine.poll(20)] == ["b"]
+    assert sum(path == "/v1/completions" for path, _ in server.asked) == 1
 
 
 def test_a_question_that_is_put_off_is_asked_again(server, connect, monkeypatch):
