@@ -65,7 +65,7 @@ class Ending:
         return found_R
 
     def _may_bring(self, last_id: int, stops: tuple[str, ...]) -> bool:
-        """Whether a text can be there once this id is: its last character is one that the id brings.
+        """Whether a text can be there since this id is: the id brings the text's last character.
 
         Decoded alone, an id may lose a blank before it, or be part of a character.
         """

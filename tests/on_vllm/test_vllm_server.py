@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -126,6 +127,31 @@ def test_a_stop_text_is_part_of_the_completion(engine, policy):
     assert cut.ids == free.ids[: len(cut.ids)]
     assert stop in cut.text
     assert stop not in CODEC.decode(cut.ids[:-1])
+
+
+def told_by(engine, metric):
+    """The sum of a metric of the server's own engine."""
+    lines = engine._client.ask("GET", "/metrics").body.splitlines()
+    named = [line for line in lines if line.startswith(f"vllm:{metric}{{")]
+    assert named
+    return sum(float(line.split()[-1]) for line in named)
+
+
+def test_what_is_given_up_is_drawn_no_further(engine, policy):
+    num_ended = told_by(engine, "request_success_total")
+    engine.submit(Request(SHORT, tuple(range(30)), SamplingParams(900, temperature=1.0), "a"))
+    end = time.monotonic() + 30
+    while told_by(engine, "num_requests_running") < 2:
+        assert time.monotonic() < end
+    engine.abort()
+    # Its loop looks up between steps, and writes its metrics down now and then.
+    while told_by(engine, "num_requests_running"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    # Of the six that it was asked for at once; those broken off are not counted among the ended.
+    assert told_by(engine, "request_success_total") < num_ended + 6
+    assert engine.poll(0.5) == []
+    drained(engine, [Request(SHORT, (1,), SamplingParams(2), "b")])
 
 
 def test_what_the_server_refuses_harms_nothing_else(engine, policy):
