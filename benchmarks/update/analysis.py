@@ -4,30 +4,15 @@ Ratios are peer / ours, the trie layout or the library's output layer, taken rou
 are judged on their medians, and a goal that was not measured is not listed.
 """
 
-from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import report
+from benchmarks.recorded.goals import Goal, of_ratios
 from benchmarks.update import counts
 from benchmarks.update.variants import CHOSEN
 
 OURS = "trie"
 HEAD = "library"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is wanted of a figure, and what was found."""
-
-    name: str
-    found: float
-    bound: float
-    at_least: bool
-
-    @property
-    def met(self):
-        """Whether it was reached."""
-        return self.found >= self.bound if self.at_least else self.found <= self.bound
 
 
 def ratios(record):
@@ -43,12 +28,7 @@ def ratios(record):
 
 def goals(record):
     """Every goal whose figure was measured."""
-    found = [
-        Goal(name, ratio["median"], ratio["goal"], at_least=True)
-        for name, ratio in ratios(record).items()
-        if ratio["goal"]
-    ]
-    return found + _count_goals(record)
+    return of_ratios(ratios(record)) + _count_goals(record)
 
 
 def _time_ratios(rounds, wanted):

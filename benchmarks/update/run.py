@@ -9,19 +9,14 @@
   a trie hardly pays
 """
 
-import importlib.metadata
-import os
 import random
 from functools import partial
 
-import torch
-
 from benchmarks import report
+from benchmarks.recorded import measuring
 from benchmarks.update import counts, gpu, memory
 from benchmarks.update.settings import scaled
 from benchmarks.update.variants import SMALL_WAYS, WAYS, Contest, problem
-
-PARTS = ("counts", "time", "small", "memory", "head", "gpu")
 
 
 def measure(settings, only=(), say=print):
@@ -36,20 +31,7 @@ def measure(settings, only=(), say=print):
         ValueError: there is no such part.
         RuntimeError: a way's gradient is another one.
     """
-    if unknown := sorted(set(only) - set(PARTS)):
-        raise ValueError(f"there are no parts {unknown}; choose from {list(PARTS)}")
-    torch.set_num_threads(1)
-    load = [os.getloadavg()[0]]
-    record = {}
-    for part in only or PARTS:
-        say(f"measuring {part}")
-        record |= _PARTS[part](settings, say)
-    about = {
-        "settings": settings,
-        "load": [*load, os.getloadavg()[0]],
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
-    }
-    return about | record
+    return measuring.measure(settings, _PARTS, _LIBRARIES, only, say)
 
 
 def _counts(settings, say):
@@ -145,7 +127,7 @@ def _rounded(number):
     return round(number, 6)
 
 
-_VERSIONS = ("torch", "transformers", "trl")
+_LIBRARIES = ("torch", "transformers", "trl")
 _PARTS = {
     "counts": _counts,
     "time": _time,

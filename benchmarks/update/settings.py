@@ -1,20 +1,14 @@
-"""Reads `settings.yaml`: plain dictionaries, the quick run's values over the full run's."""
+"""The settings of a run, from `settings.yaml`."""
 
 from copy import deepcopy
 from pathlib import Path
 
-import yaml
-
-FILE = Path(__file__).with_name("settings.yaml")
+from benchmarks.recorded import settings
 
 
 def load(quick=False):
-    """The settings of a full run or of a quick one."""
-    settings = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    instead = settings.pop("quick")
-    for part, values in instead.items() if quick else ():
-        settings[part] |= values
-    return settings
+    """Of a full run or of a quick one."""
+    return settings.load(Path(__file__), quick)
 
 
 def scaled(settings, scale):

@@ -1,0 +1,1 @@
+"""What benchmarks with settings, parts and a record share: measuring, goals, pages, commands."""
