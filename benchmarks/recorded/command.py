@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,19 +21,17 @@ Record = dict[str, Any]
 class Benchmark:
     """What its command needs."""
 
-    name: str
-    """Of its package."""
-    about: str
+    package: ModuleType
     load: Callable[[bool], dict[str, Any]]
     """Whether the run is a quick one -> settings."""
     timed: Sequence[str]
     """Settings that have a number of rounds."""
     measure: Callable[[dict[str, Any], Sequence[str]], Record]
     """Settings, names of parts -> record."""
-    ratios: Callable[[Record], dict[str, Any]]
-    goals: Callable[[Record], Sequence[Any]]
-    lines: Callable[[Record], Any]
-    markdown: Callable[[Record], str]
+    analysis: ModuleType
+    """Has `ratios(record)` and `goals(record)`."""
+    tell: ModuleType
+    """Has `lines(record)` and `markdown(record)`."""
 
     def main(self, arguments=None):
         """Measure, print, write."""
@@ -44,14 +43,14 @@ class Benchmark:
             record = self._record(options)
         except ValueError as error:
             parser.error(str(error))
-        print(*self.lines(record), sep="\n")
+        print(*self.tell.lines(record), sep="\n")
         if options.json:
             options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         if options.markdown:
-            options.markdown.write_text(self.markdown(record), encoding="utf-8")
+            options.markdown.write_text(self.tell.markdown(record), encoding="utf-8")
 
     def _parser(self):
-        parser = report.parser(self.about)
+        parser = report.parser(self.package.__doc__.splitlines()[0])
         parser.add_argument("--markdown", type=Path, help="write the tables to this file")
         parser.add_argument("--rounds", type=int, metavar="N", help="counted rounds, default 5")
         parser.add_argument(
@@ -61,7 +60,7 @@ class Benchmark:
         parser.add_argument(
             "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the part gpu alone"
         )
-        parser.prog = f"python -m benchmarks.{self.name}"
+        parser.prog = f"python -m {self.package.__name__}"
         return parser
 
     def _record(self, options):
@@ -80,7 +79,9 @@ class Benchmark:
                 raise ValueError(f"--rounds is {options.rounds}; give at least 1")
             for part in self.timed:
                 settings[part]["rounds"] = options.rounds
-        command = shlex.join(["python", "-m", f"benchmarks.{self.name}", *sys.argv[1:]])
+        command = shlex.join(["python", "-m", self.package.__name__, *sys.argv[1:]])
         record = report.about() | {"command": command} | self.measure(settings, parts)
-        goals = [dataclasses.asdict(goal) | {"met": goal.met} for goal in self.goals(record)]
-        return record | {"ratios": self.ratios(record), "goals": goals}
+        goals = [
+            dataclasses.asdict(goal) | {"met": goal.met} for goal in self.analysis.goals(record)
+        ]
+        return record | {"ratios": self.analysis.ratios(record), "goals": goals}

@@ -6,18 +6,7 @@ from benchmarks.sampling import analysis, tell
 from benchmarks.sampling.run import measure
 from benchmarks.sampling.settings import load
 
-BENCHMARK = Benchmark(
-    name="sampling",
-    about=sampling.__doc__.splitlines()[0],
-    load=load,
-    timed=("engines", "schedules", "gpu"),
-    measure=measure,
-    ratios=analysis.ratios,
-    goals=analysis.goals,
-    lines=tell.lines,
-    markdown=tell.markdown,
-)
-main = BENCHMARK.main
+main = Benchmark(sampling, load, ("engines", "schedules", "gpu"), measure, analysis, tell).main
 
 if __name__ == "__main__":
     main()

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.recorded import settings
+from benchmarks.recorded.settings import load as load_beside
 
 
 def load(quick=False):
     """Of a full run or of a quick one."""
-    return settings.load(Path(__file__), quick)
+    return load_beside(Path(__file__), quick)

@@ -6,18 +6,7 @@ from benchmarks.update import analysis, tell
 from benchmarks.update.run import measure
 from benchmarks.update.settings import load
 
-BENCHMARK = Benchmark(
-    name="update",
-    about=update.__doc__.splitlines()[0],
-    load=load,
-    timed=("time",),
-    measure=measure,
-    ratios=analysis.ratios,
-    goals=analysis.goals,
-    lines=tell.lines,
-    markdown=tell.markdown,
-)
-main = BENCHMARK.main
+main = Benchmark(update, load, ("time",), measure, analysis, tell).main
 
 if __name__ == "__main__":
     main()

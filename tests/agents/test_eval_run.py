@@ -277,3 +277,11 @@ def test_the_command(config, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "murphy eval [--config FILE.yaml]" in shown
     assert all(f"--{field.name}" in shown for field in dataclasses.fields(EvalConfig))
+
+
+def test_vllm_does_not_evaluate_upon_a_base_in_4_bits_unless_the_difference_is_allowed(tmp_path):
+    settings = {"engine": "vllm", "tasks": "embedded", "output_dir": str(tmp_path / "told")}
+    with pytest.raises(ValueError, match=r"set load_in_4bit to false .* sync_tolerance"):
+        EvalConfig(**settings, load_in_4bit=True)
+    assert EvalConfig(**settings, load_in_4bit=True, sync_tolerance=0.1).load_in_4bit
+    assert EvalConfig(**settings, load_in_4bit=False).engine == "vllm"
