@@ -26,6 +26,8 @@ murphy: language models learn to repair their own code
       algorithms on equal budgets, over warm starts and seeds; a table with error bars
   murphy table [NAME=]FOLDER ... [--baseline NAME] [--output_dir DIR]
       finished evaluations side by side, tested against a baseline; Markdown, LaTeX, CSV, picture
+  murphy view RUN [--output FILE] [--steps 1,2,5-9] [--open]
+      the trees of a run as one HTML page: rewards, credits, advantages, programs, feedback
   murphy fit [MODEL ...] [--cards GB ...] [--SETTING VALUE ...]
       what can be trained on one GPU, in which way and beside which engine: computed, not measured
   murphy export RUN_OR_CHECKPOINT OUT [--merge] [--base MODEL] [--dtype TYPE]
@@ -114,6 +116,13 @@ def _compare(arguments: Sequence[str]) -> int:
 
 def _table(arguments: Sequence[str]) -> int:
     from murphy_agents.standings.run import main
+
+    main(arguments)
+    return 0
+
+
+def _view(arguments: Sequence[str]) -> int:
+    from murphy_agents.view import main
 
     main(arguments)
     return 0
@@ -234,6 +243,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": _eval,
     "compare": _compare,
     "table": _table,
+    "view": _view,
     "fit": _fit,
     "export": _export,
     "doctor": _doctor,

@@ -95,7 +95,7 @@ FLOORS = [
     ["murphy_agents.report"],
     ["murphy_agents.dry_run", "murphy_agents.merging"],
     ["murphy_agents.export"],
-    ["murphy_agents.compare", "murphy_agents.standings", "murphy_agents.fit"],
+    ["murphy_agents.compare", "murphy_agents.standings", "murphy_agents.fit", "murphy_agents.view"],
     ["murphy_agents.cli", "murphy_agents"],
 ]
 TORCH_FREE_FLOORS = 26

@@ -1,0 +1,86 @@
+// One tree, drawn by turn: as many nodes in the page as can be seen, whatever their number.
+
+function makeTree(box, choose) {
+  const sizer = box.querySelector(".sizer");
+  let tree = null;
+  let drawn = null;
+  let chosen = -1;
+  let by = "reward";
+
+  function draw() {
+    if (!tree) return sizer.replaceChildren();
+    const margin = box.clientHeight / 2;
+    const top = box.scrollTop - margin;
+    const bottom = box.scrollTop + box.clientHeight + margin;
+    const isNear = ({ y, height = CELL.height }) => y + height >= top && y <= bottom;
+    const places = drawn.places.filter((place) => isNear(place) || place.node === chosen);
+    sizer.replaceChildren(...drawn.links.filter(isNear).map(drawLink), ...places.map(drawNode));
+  }
+
+  function lay() {
+    if (!tree) return;
+    drawn = layOut(tree, box.clientWidth);
+    sizer.style.width = `${drawn.width}px`;
+    sizer.style.height = `${drawn.height}px`;
+    draw();
+  }
+
+  function drawNode({ node, x, y }) {
+    const look = lookOf(node, by);
+    const cell = make("div", "node", look.text);
+    cell.id = `node-${node}`;
+    cell.dataset.node = node;
+    place(cell, x, y, CELL.width, CELL.height);
+    paint(cell, look.colour);
+    cell.classList.toggle("pruned", has(node, "pruned"));
+    cell.classList.toggle("solved", has(node, "solved"));
+    const parent = nodes.parent[node];
+    const siblings = parent < 0 ? tree.roots : childrenOf[parent];
+    mark(cell, {
+      role: "treeitem", "aria-selected": node === chosen, "aria-level": turnOf[node],
+      "aria-posinset": siblings.indexOf(node) + 1, "aria-setsize": siblings.length,
+      "aria-label": labelOf(node),
+    });
+    if (childrenOf[node].length) cell.setAttribute("aria-expanded", "true");
+    return cell;
+  }
+
+  function show(next, node, figure) {
+    const isNew = next !== tree;
+    tree = next;
+    chosen = node;
+    by = figure;
+    if (!tree) return draw();
+    box.setAttribute("aria-activedescendant", `node-${node}`);
+    if (isNew) lay();
+    const spot = drawn.places.find((each) => each.node === node);
+    reveal(box, spot.y - CELL.margin, CELL.height + 2 * CELL.margin);
+    draw();
+  }
+
+  box.addEventListener("scroll", draw);
+  box.addEventListener("click", (event) => {
+    const cell = event.target.closest(".node");
+    if (cell) choose(Number(cell.dataset.node));
+  });
+  new ResizeObserver(lay).observe(box);
+  return { show, neighbour: (key) => (tree ? neighbour(drawn, chosen, key) : null) };
+}
+
+function drawLink({ x, y, width, height }) {
+  const link = make("div", "link");
+  place(link, x, y, Math.max(width, 1), Math.max(height, 1));
+  link.setAttribute("aria-hidden", "true");
+  return link;
+}
+
+function place(element, x, y, width, height) {
+  Object.assign(element.style, { left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` });
+}
+
+function labelOf(node) {
+  const said = [`attempt ${pathOf(node)}`, `reward ${shown(nodes.reward[node])}`, `credit ${shown(nodes.credit[node])}`];
+  said.push(`advantage ${shown(nodes.advantage[node], true)}`);
+  for (const flag of ["solved", "pruned", "truncated"]) if (has(node, flag)) said.push(flag);
+  return said.join(", ");
+}
