@@ -186,6 +186,7 @@ def test_no_folder_of_tests_is_taken_for_a_library():
         "murphy_agents.evaluation.result",
         "murphy_agents.compare",
         "murphy_agents.standings",
+        "murphy_agents.view",
         "murphy_agents.cli",
     ],
 )

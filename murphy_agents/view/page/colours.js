@@ -4,9 +4,9 @@
 const SEQUENTIAL = [[0, 34, 78], [53, 69, 108], [102, 105, 112], [148, 142, 119], [200, 182, 102], [254, 232, 56]];
 const DIVERGING = [[179, 88, 6], [253, 184, 99], [247, 247, 247], [146, 197, 222], [33, 102, 172]];
 const STATES = {
-  trained: { mark: "t", colour: [86, 180, 233], meaning: "trained, advantage not 0" },
+  trained: { mark: "t", colour: [86, 180, 233], meaning: "trained" },
   silent: { mark: "0", colour: [247, 247, 247], meaning: "trained, advantage 0" },
-  untrained: { mark: "u", colour: [153, 153, 153], meaning: "not trained (weight 0)" },
+  untrained: { mark: "u", colour: [153, 153, 153], meaning: "not trained" },
   pruned: { mark: "p", colour: [230, 159, 0], meaning: "pruned" },
   unknown: { mark: "?", colour: [90, 90, 90], meaning: "no verdict" },
 };
@@ -24,6 +24,9 @@ const FIGURES = {
   weight: { of: (node) => nodes.weight[node], meaning: "1 / size of the comparison set" },
   state: { of: (node) => stateOf(node), meaning: "what the update does with it" },
 };
+// Ways to colour: the figures, and a node's own reward beside its credit.
+const BOTH = "reward | credit";
+const WAYS = ["reward", BOTH, ...Object.keys(FIGURES).slice(1)];
 
 function stateOf(node) {
   if (nodes.reward[node] === null) return "unknown";
@@ -74,17 +77,23 @@ function luminance(colour) {
 // Black or white, whichever stands out more.
 const inkOn = (colour) => (luminance(colour) > 0.179 ? "#000" : "#fff");
 
-// How a node is drawn: its colour (null: hatched) and the text in it.
-function lookOf(node, by) {
-  const value = FIGURES[by].of(node);
-  if (by === "state") return { colour: STATES[value].colour, text: STATES[value].mark };
-  return { colour: colourOf(FIGURES[by], value), text: shown(value, FIGURES[by].isSigned) };
+// How a node is drawn: its parts from left to right, each a colour (null: hatched) and a text.
+function looksOf(node, by) {
+  if (by === BOTH) return ["reward", "credit"].map((name) => lookOf(node, name, 2)).map(withoutZero);
+  return [by === "state" ? STATES[stateOf(node)] : lookOf(node, by, 2)];
 }
 
-function shown(value, isSigned) {
+function lookOf(node, by, digits) {
+  const value = FIGURES[by].of(node);
+  return { colour: colourOf(FIGURES[by], value), mark: shown(value, FIGURES[by].isSigned, digits) };
+}
+
+const withoutZero = ({ colour, mark }) => ({ colour, mark: mark.replace(/^0\./, ".") });
+
+function shown(value, isSigned = false, digits = 3) {
   if (value === null) return "–";
   if (typeof value !== "number") return value;
-  const text = String(Number(value.toPrecision(3)));
+  const text = String(Number(value.toPrecision(digits)));
   const cut = Math.abs(value) < 0.0005 && value !== 0 ? value.toExponential(0) : text;
   return (isSigned && value > 0 ? "+" : "") + cut.replace("-", "−");
 }
@@ -96,8 +105,9 @@ function paint(element, colour) {
 }
 
 function drawLegend(place, by, tree) {
-  const figure = FIGURES[by];
-  const meaning = make("span", "meaning", `${by}: ${figure.meaning}`);
+  const figure = FIGURES[by] ?? FIGURES.reward;
+  const said = by === BOTH ? "own on the left, with what its repairs earned on the right" : figure.meaning;
+  const meaning = make("span", "meaning", `${by}: ${said}`);
   const swatches = by === "state" ? stateSwatches(tree) : [...scaleSwatches(figure), ...markSwatches(tree)];
   place.replaceChildren(meaning, ...swatches);
 }
@@ -124,7 +134,7 @@ function markSwatches(tree) {
   return [
     keyed("✓", `solved (${count((node) => has(node, "solved"))})`),
     keyed("", `pruned (${count((node) => has(node, "pruned"))})`, (swatch) => swatch.classList.add("pruned")),
-    keyed("–", `none (${count((node) => nodes.reward[node] === null)} without a verdict)`, (swatch) => paint(swatch, null)),
+    keyed("–", `no value; no verdict (${count((node) => nodes.reward[node] === null)})`, (swatch) => paint(swatch, null)),
   ];
 }
 

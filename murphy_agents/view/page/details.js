@@ -45,7 +45,9 @@ function drawFigures(node) {
     list.append(pair(name, shown(of(node), isSigned)));
   }
   list.append(pair("tokens", String(nodes.tokens[node])), pair("repairs", String(childrenOf[node].length)));
-  list.append(pair("state", STATES[stateOf(node)].meaning), pair("marks", marksOf(node).join(", ") || "–"));
+  list.append(pair("state", STATES[stateOf(node)].meaning, "wide"));
+  const marks = marksOf(node);
+  if (marks.length) list.append(pair("marks", marks.join(", "), "wide"));
   return list;
 }
 
@@ -54,8 +56,8 @@ function marksOf(node) {
   return Object.keys(marks).filter((flag) => has(node, flag)).map((flag) => marks[flag]);
 }
 
-function pair(name, value) {
-  const whole = make("div");
+function pair(name, value, kind = "") {
+  const whole = make("div", kind);
   whole.append(make("dt", "", name), make("dd", "", value));
   return whole;
 }

@@ -45,7 +45,7 @@ function addressOf() {
 // The place that the address names; what it names wrongly is passed over.
 function placeOf(address) {
   const parts = new URLSearchParams(address.replace(/^#/, ""));
-  const place = { by: parts.get("by") in FIGURES ? parts.get("by") : "reward" };
+  const place = { by: WAYS.includes(parts.get("by")) ? parts.get("by") : "reward" };
   for (const name of Object.keys(FILTERS)) place[name] = parts.get(name) ?? "";
   if (place.outcome && !(place.outcome in OUTCOMES)) place.outcome = "";
   place.tree = trees.find((tree) => `${tree.step}.${tree.problem + 1}` === parts.get("tree")) ?? trees[0];
@@ -67,7 +67,7 @@ function fillFilters() {
   fill(byId("step"), "all", distinct(trees.map((tree) => String(tree.step))).map((step) => [step, step]));
   fill(byId("task"), "all", distinct(trees.map((tree) => tree.task)).sort().map((task) => [task, visible(task)]));
   fill(byId("outcome"), "any", Object.keys(OUTCOMES).map((name) => [name, `${name} (${count(name)})`]));
-  for (const name of Object.keys(FIGURES)) byId("by").append(make("option", "", name));
+  for (const name of WAYS) byId("by").append(make("option", "", name));
   for (const [name, id] of [...Object.entries(FILTERS), ["by", "by"]]) {
     byId(id).addEventListener("input", (event) => go({ [name]: event.target.value }));
   }
@@ -97,7 +97,7 @@ function start() {
         const tree = list.step(by);
         if (tree) go({ tree, node: tree.roots[0] });
       },
-      colour: () => go({ by: next(Object.keys(FIGURES), state.by) }),
+      colour: () => go({ by: next(WAYS, state.by) }),
       task: () => go({ task: state.task || !state.tree ? "" : state.tree.task }),
       search: () => byId("query").focus(),
       help,

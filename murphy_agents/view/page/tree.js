@@ -2,6 +2,7 @@
 
 function makeTree(box, choose) {
   const sizer = box.querySelector(".sizer");
+  const turns = box.querySelector(".turns");
   let tree = null;
   let drawn = null;
   let chosen = -1;
@@ -20,18 +21,19 @@ function makeTree(box, choose) {
   function lay() {
     if (!tree) return;
     drawn = layOut(tree, box.clientWidth);
+    turns.style.width = `${drawn.width}px`;
+    turns.replaceChildren(...drawTurns(tree));
     sizer.style.width = `${drawn.width}px`;
     sizer.style.height = `${drawn.height}px`;
     draw();
   }
 
   function drawNode({ node, x, y }) {
-    const look = lookOf(node, by);
-    const cell = make("div", "node", look.text);
+    const cell = make("div", "node");
     cell.id = `node-${node}`;
     cell.dataset.node = node;
     place(cell, x, y, CELL.width, CELL.height);
-    paint(cell, look.colour);
+    cell.append(...looksOf(node, by).map(drawPart));
     cell.classList.toggle("pruned", has(node, "pruned"));
     cell.classList.toggle("solved", has(node, "solved"));
     const parent = nodes.parent[node];
@@ -54,7 +56,7 @@ function makeTree(box, choose) {
     box.setAttribute("aria-activedescendant", `node-${node}`);
     if (isNew) lay();
     const spot = drawn.places.find((each) => each.node === node);
-    reveal(box, spot.y - CELL.margin, CELL.height + 2 * CELL.margin);
+    reveal(box, spot.y - CELL.margin, CELL.height + 3 * CELL.margin);
     draw();
   }
 
@@ -65,6 +67,20 @@ function makeTree(box, choose) {
   });
   new ResizeObserver(lay).observe(box);
   return { show, neighbour: (key) => (tree ? neighbour(drawn, chosen, key) : null) };
+}
+
+function drawPart({ colour, mark }) {
+  const part = make("span", "part", mark);
+  paint(part, colour);
+  return part;
+}
+
+function drawTurns(tree) {
+  return Array.from({ length: tree.turns }, (_, i) => {
+    const head = make("span", "turn", `turn ${i + 1}`);
+    head.style.left = `${columnOf(i + 1)}px`;
+    return head;
+  });
 }
 
 function drawLink({ x, y, width, height }) {
