@@ -79,7 +79,7 @@ const inkOn = (colour) => (luminance(colour) > 0.179 ? "#000" : "#fff");
 
 // How a node is drawn: its parts from left to right, each a colour (null: hatched) and a text.
 function looksOf(node, by) {
-  if (by === BOTH) return ["reward", "credit"].map((name) => lookOf(node, name, 2)).map(withoutZero);
+  if (by === BOTH) return ["reward", "credit"].map((name) => lookOf(node, name, 2)).map(inHalf);
   return [by === "state" ? STATES[stateOf(node)] : lookOf(node, by, 2)];
 }
 
@@ -88,7 +88,12 @@ function lookOf(node, by, digits) {
   return { colour: colourOf(FIGURES[by], value), mark: shown(value, FIGURES[by].isSigned, digits) };
 }
 
-const withoutZero = ({ colour, mark }) => ({ colour, mark: mark.replace(/^0\./, ".") });
+// Two figures share a cell: at most two digits after the point, none before it.
+function inHalf({ colour, mark }) {
+  const value = Number(mark);
+  const cut = Number.isFinite(value) ? String(Number(value.toFixed(2))) : mark;
+  return { colour, mark: cut.replace(/^0\./, ".") };
+}
 
 function shown(value, isSigned = false, digits = 3) {
   if (value === null) return "–";

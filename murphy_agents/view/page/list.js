@@ -24,7 +24,7 @@ function makeList(box, choose) {
     row.dataset.tree = tree.index;
     row.style.top = `${at * ROW}px`;
     const badge = badgeOf(tree);
-    const rewards = bestOf(tree).map((value) => shown(value)).join(" → ");
+    const rewards = bestOf(tree).map((value) => shown(value, false, 2)).join(" → ");
     const where = make("span", "where", visible(tree.task));
     const what = make("span", "what", `step ${tree.step} `);
     what.append(make("span", `badge ${badge.split(" ")[0]}`, BADGES[badge]), ` best ${rewards}`);
