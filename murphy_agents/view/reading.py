@@ -60,7 +60,7 @@ def rollouts_of(run: Path) -> Path:
         )
     raise FileNotFoundError(
         f"{str(run)!r} holds no {ROLLOUTS}; give the output_dir of `murphy train`, which writes "
-        "one line per attempt there"
+        "one line per attempt there, with its credit and advantage (an evaluation has none)"
     )
 
 

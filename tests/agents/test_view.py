@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from view_runs import few_trees, many_trees, node, write_run
@@ -169,6 +172,17 @@ def test_no_text_of_a_program_can_leave_the_data(tmp_path):
     assert raw.count("</script>") == 2
     assert "<img" not in raw
     assert re.search(r'type="application/json">(.*?)</script>', raw, re.DOTALL)[1].isascii()
+
+
+def test_the_page_is_opened_where_that_is_asked_for(tmp_path):
+    run = write_run(tmp_path / "run", few_trees())
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "murphy_agents.cli", "view", str(run), "--open"]
+    environment = {**os.environ, "BROWSER": f"{browser} %s"}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    assert seen.read_text().strip() == (run / "view.html").as_uri()
 
 
 def test_figures_that_json_has_no_number_for_are_told(tmp_path):

@@ -10,6 +10,7 @@ from view_runs import few_trees, many_trees, node, write_run
 from murphy_agents.view import write_page
 
 webdriver = pytest.importorskip("selenium.webdriver")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -82,8 +83,8 @@ class Page:
 
     @property
     def address(self):
-        parts = self.ask("Object.fromEntries(new URLSearchParams(location.hash.slice(1)))")
-        return parts
+        """What the address will be in a moment."""
+        return self.ask("Object.fromEntries(new URLSearchParams(addressOf()))")
 
     @property
     def where(self):
@@ -282,7 +283,13 @@ def test_an_address_leads_back_to_its_place(page):
     assert page.where == ("1.1", "1")
     assert page.address["by"] == "reward"
     page.ask("location.hash = '#tree=2.2'")
-    assert page.ask("new Promise((done) => setTimeout(() => done(state.tree.step), 50))") == 2
+    WebDriverWait(page.browser, 10).until(lambda _: page.where == ("2.2", "1"))
+
+
+def test_the_address_follows(page):
+    page.press("j", "c")
+    there = "#tree=1.2&node=1&by=reward+%7C+credit"
+    WebDriverWait(page.browser, 10).until(lambda _: page.ask("location.hash") == there)
 
 
 def test_the_legend_has_numbers(page):
@@ -407,9 +414,7 @@ def test_of_many_trees_only_those_in_sight_are_drawn(opened):
     assert "task-138" in page.texts(".row .where")
     assert elements(page) < MOST_ELEMENTS
     page.ask("document.getElementById('list').scrollTo(0, 60 * 46)")
-    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    page.ask(f"{drawn}.then(() => null)")
-    assert "task-62" in page.texts(".row .where")
+    WebDriverWait(page.browser, 10).until(lambda _: "task-62" in page.texts(".row .where"))
     assert elements(page) < MOST_ELEMENTS
 
 

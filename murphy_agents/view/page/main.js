@@ -15,7 +15,16 @@ function go(changes) {
     state.node = state.tree ? state.tree.roots[0] : -1;
   }
   draw(shownTrees);
-  history.replaceState(null, "", `#${addressOf()}`);
+  keepAddress();
+}
+
+// Browsers stop counting addresses that change faster than a held key repeats.
+let addressTimer = 0;
+function keepAddress() {
+  addressTimer ||= setTimeout(() => {
+    addressTimer = 0;
+    history.replaceState(null, "", `#${addressOf()}`);
+  }, 150);
 }
 
 function draw(shownTrees) {
