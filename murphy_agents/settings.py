@@ -9,7 +9,7 @@ import functools
 import math
 import types
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -74,7 +74,8 @@ def check_types(settings: Any) -> None:
 
 
 @functools.cache
-def _hints(settings: type[Any]) -> dict[str, Any]:
+def _hints(settings: Hashable) -> dict[str, Any]:
+    """The annotations of a class, evaluated once."""
     return get_type_hints(settings)
 
 

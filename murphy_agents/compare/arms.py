@@ -229,6 +229,8 @@ def _check_partner(name: str, told_all: Mapping[str, Mapping[str, Any]]) -> None
     to, like = (told_all[name].get(key) for key in ("to", "like"))
     if to is None:
         return
+    if to == name:
+        raise ValueError(f"arm {name!r}: to names the arm itself; name another one")
     _check_there(name, "to", to, told_all)
     _check_own_steps(name, "to", to, told_all)
     if like == to:

@@ -34,9 +34,10 @@ def figure_of(rows: Sequence[Row]) -> Any:
     """
     from matplotlib.figure import Figure
 
-    first, *others = [row for row in rows if row.curve] or [None]
-    if first is None:
+    shown = [row for row in rows if row.curve]
+    if not shown:
         raise ValueError("no arm has evaluated checkpoints; compare with curve_steps")
+    first, others = shown[0], shown[1:]
     shared = [others[i : i + _MOST] for i in range(0, len(others), _MOST)] or [[]]
     figure = Figure(figsize=(13.0, 3.4 * len(shared)), layout="constrained")
     grid = figure.subplots(len(shared), len(BUDGETS), squeeze=False, sharex="col", sharey=True)
