@@ -67,16 +67,17 @@ def _refuse_another(given: dict[str, tuple[str, Any]], field: str, name: str, va
 
 def check_types(settings: Any) -> None:
     """Bring every field to its annotated type, in place, or raise ValueError."""
-    hints = _hints(type(settings))
+    kind: Any = type(settings)
+    hints = _hints(kind)
     for field in dataclasses.fields(settings):
         value = _typed(field.name, getattr(settings, field.name), hints[field.name])
         setattr(settings, field.name, value)
 
 
 @functools.cache
-def _hints(settings: Hashable) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     """The annotations of a class, evaluated once."""
-    return get_type_hints(settings)
+    return get_type_hints(kind)
 
 
 def check_names(settings: type[Any], names: Iterable[str], command: str) -> None:

@@ -104,6 +104,11 @@ def rows(arms: Mapping[str, Sequence[Run]]) -> list[Row]:
             "evaluation.jsonl for what broke"
         )
     curves = curves_of(arms)
+    # Taken once: every row is compared with every other.
+    last = {
+        name: [(run, _values(run.evaluation, run.evaluation.iterations, tasks)) for run in runs]
+        for name, runs in arms.items()
+    }
     return [
         Row(
             name,
@@ -113,7 +118,7 @@ def rows(arms: Mapping[str, Sequence[Run]]) -> list[Row]:
                 other: found
                 for other in arms
                 if other != name
-                if (found := _difference(arms[other], runs, tasks)) is not None
+                if (found := _difference(last[other], last[name])) is not None
             },
             curves.get(name, ()),
         )
@@ -186,24 +191,22 @@ def _values(evaluation: Evaluation, iteration: int, tasks: Sequence[str]) -> Val
 
 
 def _difference(
-    others: Sequence[Run], runs: Sequence[Run], tasks: Sequence[str]
+    others: Sequence[tuple[Run, Values]], runs: Sequence[tuple[Run, Values]]
 ) -> Interval | None:
     """Mean of runs minus their partners; None where none has one.
 
     A run's partner has its start and seed, or its start and no seed at all.
     """
-    partners = {(other.start, other.seed): other for other in others}
+    partners = {(other.start, other.seed): values for other, values in others}
     pairs = []
-    for run in runs:
-        partner = partners.get((run.start, run.seed)) or partners.get((run.start, None))
+    for run, values in runs:
+        partner = partners.get((run.start, run.seed), partners.get((run.start, None)))
         if partner is not None:
-            pairs.append((partner, run))
+            pairs.append((run, difference(partner, values)))
     if not pairs:
         return None
-    last = runs[0].evaluation.iterations
-    values = [difference(*(_values(run.evaluation, last, tasks) for run in pair)) for pair in pairs]
-    clusters = runs[0].evaluation.clusters()
-    return _mean(values, clusters, [run for _, run in pairs], least=-1.0)
+    clusters = runs[0][0].evaluation.clusters()
+    return _mean([values for _, values in pairs], clusters, [run for run, _ in pairs], least=-1.0)
 
 
 def _mean(
