@@ -1,9 +1,9 @@
 """Compares arms on equal terms: same starts, same tasks, same generations, error bars.
 
 A *cell* is one training run and its evaluation: (start, arm, seed). An arm is an algorithm, or
-settings under a name of their own (`arms`). Cells run in parallel processes of one thread each, every
-one in a folder of its own, and what is finished is not done again: `murphy compare` into the same
-folder goes on where it stopped. How to use it: `docs/compare.md`.
+settings under a name of their own (`arms`). Cells run in parallel processes of one thread each,
+every one in a folder of its own, and what is finished is not done again: `murphy compare` into the
+same folder goes on where it stopped. How to use it: `docs/compare.md`.
 
     OUT/compare.yaml                    the settings; `murphy compare --config` remakes all of it
     OUT/starts/START/base               evaluation of a starting model (supervised-*: its rivals)

@@ -20,10 +20,14 @@ _CURVES = {
     "share of refinements that repeat the program": "repeat_rate",
 }
 _GREYS = ("#4D4D4D", "#8C8C8C", "#BDBDBD")
-_STYLES = ("-", "--", ":", "-.")
+_STYLES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (1, 3)))
 _UNTRAINED = (0, (6, 2, 1, 2, 1, 2))
 _APART = 0.03
-"""How far error bars of neighbouring rows are drawn from each other, in iterations."""
+"""How far error bars of neighbouring rows are drawn from each other, in iterations, at most."""
+_WIDTH = 0.4
+"""How far those of all rows are drawn apart."""
+_COLUMNS = 4
+_LINE_INCHES = 0.22
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -39,14 +43,17 @@ def figure_of(rows: Sequence[Row]) -> Any:
         shown = [_curve(ax, row, metric, *looks[row.name]) for row in rows]
         curves.finish(ax, title, is_share=True, has_data=any(shown))
     reached = axes[-1]
+    apart = min(_APART, _WIDTH / max(1, len(rows)))
     for index, row in enumerate(rows):
-        _reached(reached, row, *looks[row.name], _APART * (index - len(rows) / 2))
+        _reached(reached, row, *looks[row.name], apart * (index - len(rows) / 2))
     curves.finish(reached, "pass@1 after training, 95 % interval", False, bool(rows), "iteration")
     for ax in axes:
         if ax.get_legend():
             ax.get_legend().remove()
     # What is reached is told of every row, so its legend serves for all.
-    figure.legend(*reached.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*reached.get_legend_handles_labels(), loc="outside lower center", ncols=_COLUMNS)
+    more_lines = -(-len(rows) // _COLUMNS) - 2
+    figure.set_figheight(figure.get_figheight() + max(0, more_lines) * _LINE_INCHES)
     return figure
 
 

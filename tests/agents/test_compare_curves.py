@@ -8,6 +8,7 @@ from evaluations import BROKEN, evaluation
 
 from murphy_agents.compare.budgets_picture import figure_of
 from murphy_agents.compare.curve import steps_at
+from murphy_agents.compare.picture import figure_of as training_figure_of
 from murphy_agents.compare.results import Run, rows
 from murphy_agents.compare.tell import Comparison, markdown, notes, tables, to_json
 
@@ -124,14 +125,24 @@ def test_the_picture_has_a_panel_for_each_budget_and_rows_for_many_arms():
     assert [line.get_label() for line in axes[0].lines] == ["grpo", "grpo_tokens"]
     assert axes[1].lines[0].get_xydata().tolist() == [[0, 0.25], [20, 0.5], [40, 0.75]]
     assert len(axes[0].collections) == 2
-    many = {"base": ARMS["base"]} | {f"arm_{i:02}": ARMS["grpo"] for i in range(16)}
-    axes = figure_of(rows(many)).axes
+    grpo = rows(ARMS)[1]
+    axes = figure_of([replace(grpo, name=f"arm_{i:02}") for i in range(16)]).axes
     assert len(axes) == 3 * 3  # the first arm in all rows, then 6, 6 and 3
     shown = [[line.get_label() for line in ax.lines] for ax in axes[::3]]
     assert [len(names) for names in shown] == [7, 7, 4]
     assert {names[0] for names in shown} == {"arm_00"}
     for ax in axes:
         assert len({line.get_color() for line in ax.lines}) == len(ax.lines)
+
+
+def test_rows_are_told_apart_in_the_picture_of_training_too():
+    base, grpo, _ = rows(ARMS)
+    many = [base, *(replace(grpo, name=f"arm_{i:02}") for i in range(40))]
+    reached = training_figure_of(many).axes[-1]
+    lines = [container.lines[0] for container in reached.containers]
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == 41
+    # All stand around their iteration.
+    assert max(abs(x - round(x)) for line in lines for x in line.get_xdata()) < 0.21
 
 
 def test_shares_become_steps():
