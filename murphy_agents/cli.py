@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import sys
@@ -195,6 +196,7 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     flags = [a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
     check_names(settings, values, command)
     check_names(settings, [flag for flag in flags if flag != "help"], command)
+    _refuse_mappings(settings, flags)
     parser = _parser_class(HfArgumentParser)(
         settings,
         prog=command,
@@ -208,6 +210,12 @@ def read_config(arguments: Sequence[str], settings: type[Any], command: str) -> 
     fields = [short_names(settings).get(flag, flag) for flag in flags]
     from_flags = {name: getattr(given, name) for name in fields}
     return settings(**(by_field(settings, values) | from_flags))
+
+
+def _refuse_mappings(settings: type[Any], flags: Sequence[str]) -> None:
+    for field in dataclasses.fields(settings):
+        if field.name in flags and str(field.type).startswith("dict["):
+            raise ValueError(f"--{field.name} is a mapping; write it into the file of --config")
 
 
 def _is_config(argument: str) -> bool:

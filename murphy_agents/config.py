@@ -51,6 +51,11 @@ class TrainConfig:
     algorithm: Literal["grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit"] = (
         _field("murphy_mars", "how generations are laid out, credited and compared")
     )
+    make_algorithm: str | None = _field(
+        None,
+        "'pkg.mod:function': given the TrainConfig, it makes an Algorithm in place of algorithm, "
+        "with scale and balance of its own",
+    )
     num_generations: int = _field(8, "G, generations per prompt, at every turn (naive: chains)")
     fanout: list[int] | None = _field(None, "generations per prompt turn by turn, instead of G")
     num_turns: int | None = _field(
@@ -227,6 +232,9 @@ class TrainConfig:
     seed: int = _field(0, "of weights, order of tasks and sampling")
     save_steps: int = _field(50, "steps between checkpoints; 0: only the final model")
     save_total_limit: int | None = _field(None, "checkpoints to keep, the newest; None: all")
+    keep_steps: list[int] | None = _field(
+        None, "steps with a checkpoint besides, which save_total_limit does not delete"
+    )
     resume: bool = _field(False, "go on from the last checkpoint in output_dir, if there is one")
     dry_run: bool = _field(False, "check settings, model, tasks, counts and memory; train nothing")
     card_gb: float | None = _field(
@@ -238,10 +246,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_types(self)
         _settle_fanout(self)
-        self.scale = self.scale or VARIANTS[self.loss_type].scale
+        if self.make_algorithm is None:
+            self.scale = self.scale or VARIANTS[self.loss_type].scale
         _check_ranges(self)
         _check_together(self)
         algorithm_of(self)
+
+    @property
+    def algorithm_name(self) -> str:
+        """Of the algorithm, or of the function that makes it."""
+        return self.make_algorithm or self.algorithm
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -271,6 +285,8 @@ def _check_ranges(config: TrainConfig) -> None:
             f"max_steps is {config.max_steps}; give a count, or -1 for whole epochs (of which "
             "num_train_epochs may be 0: nothing is trained)"
         )
+    if config.keep_steps is not None and min(config.keep_steps, default=0) < 1:
+        raise ValueError(f"keep_steps is {config.keep_steps}; give steps, 1 or more each")
     names_of(config.report_to)
 
 
@@ -330,7 +346,7 @@ def _check_together(config: TrainConfig) -> None:
         )
     _check_generation(config)
     _check_types_of_numbers(config)
-    if config.reward == "gain" and config.algorithm in ("murphy_mars", "murphy_mers"):
+    if config.reward == "gain" and config.algorithm_name in ("murphy_mars", "murphy_mers"):
         raise ValueError(
             f"reward is 'gain' but {config.algorithm} compares what attempts reach, not what they "
             "add: a repair's gain would count against the attempt it repairs; use 'pass_rate'"
@@ -391,7 +407,16 @@ def _settle_fanout(config: TrainConfig) -> None:
 
 
 def _algorithm_in(*names: str) -> Callable[[TrainConfig], bool]:
-    return lambda config: config.algorithm in names
+    return lambda config: config.algorithm_name in names
+
+
+def _is_named(config: TrainConfig) -> bool:
+    return config.make_algorithm is None
+
+
+def _or_made(reads: Callable[[TrainConfig], bool]) -> Callable[[TrainConfig], bool]:
+    """Read in these cases, or by a function that makes an algorithm, as it may be."""
+    return lambda config: not _is_named(config) or reads(config)
 
 
 def _prune_is(name: str) -> Callable[[TrainConfig], bool]:
@@ -418,12 +443,13 @@ _OF_SERVER = ("vllm_server_base_url", "vllm_server_devices", "vllm_sync_folder")
 _OF_OUR_ENV = ("tasks", "bad_rows", "prompts", "reward", "hidden_share", "sandbox_level")
 _OF_LORA = ("lora_r", "lora_alpha", "use_rslora", "lora_target_modules")
 _READ_WHERE: list[tuple[str, Callable[[TrainConfig], Any], str]] = [
-    ("fanout", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
+    *((name, _is_named, "without make_algorithm") for name in ("algorithm", "scale", "balance")),
+    ("fanout", _or_made(_algorithm_in(*_TREES)), f"by the algorithms {', '.join(_TREES)}"),
     ("num_generations", lambda config: config.fanout is None, "without fanout"),
     *((name, lambda config: config.env is None, "without env") for name in _OF_OUR_ENV),
     *((name, lambda config: config.eval_tasks, "with eval_tasks") for name in _OF_EVALUATION),
     ("prune", _algorithm_in(*_TREES), f"by the algorithms {', '.join(_TREES)}"),
-    ("gamma", _algorithm_in("murphy_mers"), "by murphy_mers"),
+    ("gamma", _or_made(_algorithm_in("murphy_mers")), "by murphy_mers"),
     ("childless", _algorithm_in("murphy_mers"), "by murphy_mers"),
     ("shuffle_credit", _algorithm_in("murphy_mars"), "by murphy_mars"),
     ("solved_early", _algorithm_in("naive"), "by naive"),

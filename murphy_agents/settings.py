@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
 import math
 import types
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -66,10 +67,17 @@ def _refuse_another(given: dict[str, tuple[str, Any]], field: str, name: str, va
 
 def check_types(settings: Any) -> None:
     """Bring every field to its annotated type, in place, or raise ValueError."""
-    hints = get_type_hints(type(settings))
+    kind: Any = type(settings)
+    hints = _hints(kind)
     for field in dataclasses.fields(settings):
         value = _typed(field.name, getattr(settings, field.name), hints[field.name])
         setattr(settings, field.name, value)
+
+
+@functools.cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    """The annotations of a class, evaluated once."""
+    return get_type_hints(kind)
 
 
 def check_names(settings: type[Any], names: Iterable[str], command: str) -> None:
@@ -88,10 +96,9 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if get_origin(option) is Literal:
             if value in get_args(option):
                 return value
-        elif get_origin(option) is list:
-            (kind,) = get_args(option)
-            if isinstance(value, list | tuple) and all(type(item) is kind for item in value):
-                return list(value)
+        elif get_origin(option) in (list, dict):
+            if _is_collection(value, option):
+                return list(value) if get_origin(option) is list else value
         elif option is float and isinstance(value, int | float | str) and type(value) is not bool:
             # YAML reads 1e-6 as a string.
             with contextlib.suppress(ValueError, OverflowError):
@@ -101,6 +108,14 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         elif type(value) is option:
             return value
     raise ValueError(f"{name} is {value!r}; expected {_said(hint)}")
+
+
+def _is_collection(value: Any, hint: Any) -> bool:
+    """Whether it is a list of that, or a mapping, whose reader knows what is to be inside."""
+    if get_origin(hint) is dict:
+        return isinstance(value, dict)
+    (kind,) = get_args(hint)
+    return isinstance(value, list | tuple) and all(type(item) is kind for item in value)
 
 
 def _said(hint: Any) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from murphy_agents import advantage, algorithms, balance, prune
+from murphy_agents.importing import imported
 from murphy_agents.variants import variant_named
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ _BALANCES: dict[str, balance.Balance] = {
 
 
 def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
-    """The algorithm that the settings describe."""
+    """The algorithm that the settings describe.
+
+    Raises:
+        ValueError: `make_algorithm` names nothing that makes one.
+    """
+    if config.make_algorithm is not None:
+        return _made(config, config.make_algorithm)
     turns = config.num_turns or 1
     fanout = tuple(config.fanout or [config.num_generations] * turns)
     pruned = _prune_of(config)
@@ -49,6 +56,20 @@ def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
         scale=_SCALES[scale],
         balance=_BALANCES[config.balance],
     )
+
+
+def _made(config: TrainConfig, name: str) -> algorithms.Algorithm:
+    """What a function of the settings makes, as it is: scale and balance are its own."""
+    make = imported(name)
+    if not callable(make):
+        raise ValueError(f"make_algorithm is {name!r}, which is {make!r}; name a function")
+    algorithm = make(config)
+    if not isinstance(algorithm, algorithms.Algorithm):
+        raise ValueError(
+            f"make_algorithm is {name!r}, which gave {algorithm!r}; give a function of the "
+            "TrainConfig that returns a murphy_agents.algorithms.Algorithm"
+        )
+    return algorithm
 
 
 def _prune_of(config: TrainConfig) -> prune.Prune:

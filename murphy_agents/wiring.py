@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -18,6 +17,7 @@ from murphy_agents.adapters import LoraSettings
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
 from murphy_agents.engines.protocol import SamplingParams
+from murphy_agents.importing import imported
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.policy import Policy
 from murphy_agents.rollout import Transcript
@@ -88,22 +88,6 @@ def check_turns(envs: EnvPool, num_turns: int) -> None:
             f"the environment ends episodes after max_turns={envs.max_turns}, the algorithm has "
             f"{num_turns} turns; make the environment with max_turns={num_turns}"
         )
-
-
-def imported(name: str) -> Any:
-    """The object that 'pkg.mod:NAME' names.
-
-    Raises:
-        ValueError: there is no such module or no such object.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{name!r} cannot be imported ({error}); write 'package.module:NAME', of a package "
-            "that is installed or lies in the current folder"
-        ) from error
 
 
 def load_policy(config: TrainConfig, envs: EnvPool) -> Policy:

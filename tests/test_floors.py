@@ -28,7 +28,12 @@ FLOORS = [
     ["murphy_agents.peers", "murphy_agents.balance"],
     ["murphy_agents.algorithms", "murphy_agents.variants"],
     ["murphy_agents.engines", "murphy_agents.engines.protocol", "murphy_agents.codec"],
-    ["murphy_agents.clock", "murphy_agents.files", "murphy_agents.saved_adapters"],
+    [
+        "murphy_agents.clock",
+        "murphy_agents.files",
+        "murphy_agents.importing",
+        "murphy_agents.saved_adapters",
+    ],
     ["murphy_agents.stats"],
     ["murphy_agents.evaluation.chain", "murphy_agents.evaluation.result"],
     ["murphy_agents.engines.intake", "murphy_agents.lease"],

@@ -12,9 +12,9 @@ from murphy_agents.card.told import Told
 from murphy_agents.config import TrainConfig
 
 _TOLD_ELSEWHERE = {
-    "model", "tasks", "algorithm", "output_dir", "overwrite_output_dir", "resume", "dry_run",
-    "report_to", "save_steps", "save_total_limit", "sandbox_workers", "device",
-    "vllm_server_base_url", "vllm_sync_folder",
+    "model", "tasks", "algorithm", "make_algorithm", "output_dir", "overwrite_output_dir",
+    "resume", "dry_run", "report_to", "save_steps", "save_total_limit", "keep_steps",
+    "sandbox_workers", "device", "vllm_server_base_url", "vllm_sync_folder",
 }  # fmt: skip
 """Settings that the card names in words, or that say where a run was done and how it was kept."""
 _FIGURES = {
@@ -43,7 +43,7 @@ def algorithm(told: Told) -> str:
     """Its name."""
     if told.was_given("algorithm"):
         return "one of its program's own"
-    return str(told.settings["algorithm"])
+    return str(told.settings.get("make_algorithm") or told.settings["algorithm"])
 
 
 def figures(history: Sequence[Mapping[str, float]]) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from murphy_agents.compare.arms import BASE, Arm
 from murphy_agents.compare.config import CompareConfig
+from murphy_agents.compare.curve import Curve
+from murphy_agents.compare.equal_budget import Equal
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.config import EvalConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE
 from murphy_agents.report.before_after import eval_settings
 from murphy_agents.run.folder import FINAL
 
-BASE = "base"
 RIVALS = {"supervised-best": "best", "supervised-filtered": "filtered"}
 """Evaluated beside an embedded starting model: row of the table -> variant of the model."""
 _SAMPLING_SEED = 0
@@ -25,7 +28,7 @@ class Job:
     """Something that one process does; `evaluate` comes last, so its result says "finished"."""
 
     row: str
-    """Of the table: an algorithm, 'base', 'supervised-best', ..."""
+    """Of the table: an arm, 'base', 'supervised-best', ..."""
     start: str
     folder: Path
     evaluate: EvalConfig
@@ -34,6 +37,10 @@ class Job:
     train: TrainConfig | None = None
     make: TrainConfig | None = None
     """Settings that describe a model which is to be made and saved to `evaluate.model` first."""
+    curve: Curve | None = None
+    """Checkpoints to evaluate, or the starting model as their beginning."""
+    equal: Equal | None = None
+    """The runs that say how many steps it has; None: `train` says it."""
 
     def __str__(self) -> str:
         return f"{self.start} {self.row}" + ("" if self.seed is None else f" seed-{self.seed}")
@@ -65,10 +72,8 @@ def supervised(config: CompareConfig) -> list[Job]:
 
 def cells(config: CompareConfig) -> list[Job]:
     """The runs, in an order in which a comparison that is stopped early has some of everything."""
-    crossed = product(config.seeds, _models(config).items(), config.algorithms)
-    return [
-        _cell(config, start, model, algorithm, seed) for seed, (start, model), algorithm in crossed
-    ]
+    crossed = product(config.seeds, _models(config).items(), config.all_arms.values())
+    return [_cell(config, start, model, arm, seed) for seed, (start, model), arm in crossed]
 
 
 def _models(config: CompareConfig) -> dict[str, str]:
@@ -100,12 +105,35 @@ def _evaluation(
     config: CompareConfig, row: str, start: str, model: str, make: TrainConfig | None = None
 ) -> Job:
     folder = Path(config.output_dir, "starts", start, row)
-    told = config.train(config.algorithms[0], model, seed=0, folder=str(folder))
-    return Job(row, start, folder, eval_settings(told, model, folder, _SAMPLING_SEED), make=make)
+    evaluate = _evaluate(config, model, folder)
+    curve = _curve(config, (0.0,), evaluate) if row == BASE else None
+    return Job(row, start, folder, evaluate, make=make, curve=curve)
 
 
-def _cell(config: CompareConfig, start: str, model: str, algorithm: str, seed: int) -> Job:
-    folder = Path(config.output_dir, "cells", start, algorithm, f"seed-{seed}")
-    train = config.train(algorithm, model, seed, str(folder))
-    evaluate = eval_settings(train, str(folder / FINAL), folder / "evaluation", _SAMPLING_SEED)
-    return Job(algorithm, start, folder, evaluate, seed, train)
+def _cell(config: CompareConfig, start: str, model: str, arm: Arm, seed: int) -> Job:
+    def folder_of(name: str) -> Path:
+        return Path(config.output_dir, "cells", start, name, f"seed-{seed}")
+
+    folder = folder_of(arm.name)
+    train = config.train(arm.name, model, seed, str(folder))
+    own_tasks = train.tasks if train.env is None else None
+    evaluate = dataclasses.replace(
+        _evaluate(config, str(folder / FINAL), folder / "evaluation"), train_tasks=own_tasks
+    )
+    equal = None
+    if arm.equal is not None:
+        equal = Equal(arm.equal, folder_of(str(arm.like)), folder_of(str(arm.to)))
+    curve = _curve(config, config.curve_shares, evaluate)
+    return Job(arm.name, start, folder, evaluate, seed, train, curve=curve, equal=equal)
+
+
+def _evaluate(config: CompareConfig, model: str, folder: Path) -> EvalConfig:
+    """By the shared settings, whatever an arm trains with: all are evaluated alike."""
+    return eval_settings(config.shared(model, str(folder)), model, folder, _SAMPLING_SEED)
+
+
+def _curve(config: CompareConfig, shares: tuple[float, ...], evaluate: EvalConfig) -> Curve | None:
+    if not config.curve_steps:
+        return None
+    tasks = config.curve_tasks or config.eval_tasks
+    return Curve(shares, dataclasses.replace(evaluate, tasks=tasks))

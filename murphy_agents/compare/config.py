@@ -6,11 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from murphy_agents.compare.budget import shape
+from murphy_agents.compare.arms import ALGORITHMS, Arm, resolved
+from murphy_agents.compare.curve import steps_at
 from murphy_agents.config import TrainConfig
 from murphy_agents.settings import check_types, described
-
-ALGORITHMS = ("grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit")
 
 
 def _passed(name: str, default: Any = dataclasses.MISSING) -> Any:
@@ -46,10 +45,17 @@ class CompareConfig:
         default_factory=lambda: [0, 1, 2],
         metadata={"help": "of training: order of the tasks and sampling"},
     )
-    algorithms: list[str] = field(
-        default_factory=lambda: list(ALGORITHMS),
-        metadata={"help": f"any of {', '.join(ALGORITHMS)}"},
+    algorithms: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": f"any of {', '.join(ALGORITHMS)}; by default all, none where arms are given"
+        },
     )
+    arms: dict[str, dict[str, Any]] | None = field(
+        default=None,
+        metadata={"help": "rows with settings of their own, by name; in a YAML file, see "
+                  "docs/compare.md"},
+    )  # fmt: skip
     supervised: bool = described(
         True, "evaluate the embedded model's rivals too: best checkpoint, good turns only"
     )
@@ -61,6 +67,12 @@ class CompareConfig:
         "source of the tasks to compare on; name another split while settings are being chosen",
     )
     iterations: int = described(3, "k, most attempts at such a task; all smaller k come with it")
+    curve_steps: list[int] | None = field(
+        default=None,
+        metadata={"help": "steps of max_steps whose checkpoints are evaluated too; runs with "
+                  "another number of steps at the same shares of it"},
+    )  # fmt: skip
+    curve_tasks: str | None = described(None, "source of the tasks for these; as eval_tasks")
     eval_runs: int = _passed("eval_runs")
     eval_temperature: float = _passed("eval_temperature")
     eval_top_p: float = _passed("eval_top_p")
@@ -112,6 +124,8 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.algorithms is None:
+            self.algorithms = [] if self.arms else list(ALGORITHMS)
         if self.is_made and self.warm_starts is None:
             self.warm_starts = [0, 1]
         if not self.is_made and self.warm_starts is not None:
@@ -125,23 +139,33 @@ class CompareConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
         if self.num_processes is not None and self.num_processes < 1:
             raise ValueError(f"num_processes is {self.num_processes}; give at least 1, or none")
-        for algorithm in self.algorithms:
-            self.train(algorithm, self.model, seed=0, folder=self.output_dir)
+        self._check_curve()
+        self._check_arms()
 
     @property
     def is_made(self) -> bool:
         """Whether the model is made on the spot, from a seed."""
         return self.model == "embedded" or self.model.split(":")[0] == "tiny"
 
-    def train(self, algorithm: str, model: str, seed: int, folder: str) -> TrainConfig:
-        """Settings of one run."""
-        passed = {name: getattr(self, name) for name in _PASSED}
-        if algorithm != "murphy_mers" and "murphy_mers" in self.algorithms:
-            passed = {name: v for name, v in passed.items() if name not in ("gamma", "childless")}
-        return TrainConfig(
-            **passed,
-            **shape(algorithm, self.generations, self.num_turns, self.fanout),
-            algorithm=algorithm,  # type: ignore[arg-type]  # TrainConfig checks it
+    @property
+    def all_arms(self) -> dict[str, Arm]:
+        """What is compared, by name: the algorithms, then the arms."""
+        return self._arms
+
+    def train(self, arm: str, model: str, seed: int, folder: str) -> TrainConfig:
+        """Settings of one run of an arm.
+
+        An arm of equal budget is told the steps of the arm that it is like; see `equal_budget`.
+        """
+        arms = self.all_arms
+        told, passed = arms[arm], {name: getattr(self, name) for name in _PASSED}
+        for name in ("gamma", "childless"):
+            # Kept where no arm reads it, so that it is refused.
+            if not told.reads(name) and any(other.reads(name) for other in arms.values()):
+                del passed[name]
+        own = {**told.shape(self.generations, self.num_turns, self.fanout), **told.settings}
+        train = TrainConfig(
+            **(passed | own),
             model=model,
             seed=seed,
             output_dir=folder,
@@ -150,21 +174,86 @@ class CompareConfig:
             save_total_limit=1 if self.save_steps else None,
             resume=True,
         )
+        if self.curve_steps:
+            if train.max_steps < 1:
+                raise ValueError(
+                    f"max_steps is {train.max_steps}, but there are curve_steps; give the number "
+                    "of steps"
+                )
+            train.keep_steps = steps_at(self.curve_shares, train.max_steps)
+        return train
+
+    def shared(self, model: str, folder: str) -> TrainConfig:
+        """What all evaluations are told, whatever an arm trains with."""
+        passed = {name: getattr(self, name) for name in _OF_EVALUATION}
+        return TrainConfig(
+            **passed,
+            model=model,
+            output_dir=folder,
+            eval_iterations=self.iterations,
+            sandbox_workers=1,
+        )
+
+    @property
+    def curve_shares(self) -> tuple[float, ...]:
+        """The shares of its steps at which a run is evaluated.
+
+        Example:
+            >>> CompareConfig(max_steps=60, curve_steps=[15, 60]).curve_shares
+            (0.25, 1.0)
+        """
+        return tuple(step / self.max_steps for step in self.curve_steps or ())
 
     def _check_crossed(self) -> None:
-        for name in ("warm_starts", "seeds", "algorithms"):
-            values = getattr(self, name)
-            if values is not None and (not values or len(set(values)) < len(values)):
-                raise ValueError(f"{name} is {values}; give one or more, each once")
-        for algorithm in self.algorithms:
+        for name in ("warm_starts", "seeds"):
+            _check_each_once(name, getattr(self, name))
+        if self.algorithms or not self.arms:
+            _check_each_once("algorithms", self.algorithms)
+        for algorithm in self.algorithms or []:
             if algorithm not in ALGORITHMS:
                 raise ValueError(
                     f"algorithms names {algorithm!r}; choose among {', '.join(ALGORITHMS)}"
                 )
-        if self.fanout is not None and not set(self.algorithms) - {"grpo", "naive"}:
+        self._arms = resolved(self.algorithms or [], self.arms or {})
+        if self.fanout is not None and not any(arm.is_tree for arm in self._arms.values()):
             raise ValueError(
                 f"fanout is {self.fanout}, but no algorithm named grows trees; drop it"
             )
+
+    def _check_curve(self) -> None:
+        if self.curve_steps is None:
+            if self.curve_tasks is not None:
+                raise ValueError(
+                    f"curve_tasks is {self.curve_tasks!r} but read only with curve_steps; drop it"
+                )
+            return
+        _check_each_once("curve_steps", self.curve_steps)
+        if self.max_steps < 1:
+            raise ValueError(
+                f"curve_steps is {self.curve_steps} but max_steps {self.max_steps}; give the "
+                "number of steps"
+            )
+        self.curve_steps.sort()
+        if self.curve_steps[0] < 1 or self.curve_steps[-1] > self.max_steps:
+            raise ValueError(
+                f"curve_steps is {self.curve_steps}; give steps from 1 to max_steps "
+                f"{self.max_steps}"
+            )
+
+    def _check_arms(self) -> None:
+        self.shared(self.model, self.output_dir)
+        for name in self.all_arms:
+            try:
+                self.train(name, self.model, seed=0, folder=self.output_dir)
+            except ValueError as error:
+                if name in (self.algorithms or []):
+                    raise
+                raise ValueError(f"arm {name!r}: {error}") from error
+
+
+def _check_each_once(name: str, values: list[Any] | None) -> None:
+    if values is not None and (not values or len(set(values)) < len(values)):
+        raise ValueError(f"{name} is {values}; give one or more, each once")
 
 
 _PASSED = tuple(
@@ -174,3 +263,8 @@ _PASSED = tuple(
     and known.name not in ("model", "output_dir", "overwrite_output_dir", "num_turns", "fanout")
 )
 """Fields that go to every run as they are."""
+_OF_EVALUATION = (
+    "tasks", "eval_tasks", "eval_runs", "eval_temperature", "eval_top_p", "prompts", "transcript",
+    "hidden_share", "sandbox_level", "max_completion_length", "dtype", "device",
+)  # fmt: skip
+"""Those of them that evaluations read."""

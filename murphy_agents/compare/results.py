@@ -1,6 +1,6 @@
 """The arithmetic of a comparison: runs to rows, with intervals. Knows neither files nor processes.
 
-A row is all runs of one algorithm, or the evaluations of one kind of model that was not trained
+A row is all runs of one arm, or the evaluations of one kind of model that was not trained
 here. Tasks are weighted alike, and only those count that have a verdict in every evaluation.
 
 What an interval covers:
@@ -12,30 +12,23 @@ What an interval covers:
 Ends are cut at what a share, or a difference of shares, can be.
 
 Differences are taken run by run before they are averaged: against the evaluation of the very model
-that the run began with, and against the run of the other algorithm with the same start and seed.
+that the run began with, and against the run of the other arm with the same start and seed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from murphy_agents.compare.costs import BUDGETS, spent
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.metrics import Metrics
-from murphy_agents.stats.resampling import Interval, difference
+from murphy_agents.stats.resampling import Clusters, Interval, difference
 from murphy_agents.stats.statistics import interval, seeds_interval
 
 Values = Mapping[str, float]
-COSTS = {
-    "generations": "num_generations",
-    "trained tokens": "trained_tokens",
-    "generation s": "seconds/generation",
-    "execution s": "seconds/execution",
-    "update s": "seconds/update",
-}
-"""Sums over a run's steps, and the metrics that they are sums of."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +40,28 @@ class Run:
     seed: int | None = None
     """Of training; None: not trained here."""
     history: Sequence[Metrics] = ()
+    curve: Sequence[tuple[int, Evaluation]] = ()
+    """Steps whose checkpoints were evaluated too, in their order."""
 
-    def cost(self, name: str) -> float:
-        """A sum over the steps of training."""
-        return sum(metrics.get(COSTS[name], 0.0) for metrics in self.history)
+    def cost(self, name: str, steps: int | None = None) -> float:
+        """A sum over the steps of training, or over the first ones (see `costs`)."""
+        return spent(self.history, name, steps)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What an arm had reached on the way, mean over its runs."""
+
+    step: float
+    spent: Mapping[str, float]
+    """By budget."""
+    pass_at_1: tuple[Interval, ...]
+    """By iteration."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is told of one algorithm, or of one model that was not trained here."""
+    """What is told of one arm, or of one model that was not trained here."""
 
     name: str
     runs: tuple[Run, ...]
@@ -63,11 +69,18 @@ class Row:
     """By iteration."""
     against: Mapping[str, Interval] = field(default_factory=dict)
     """Difference at the last iteration to other rows, by their names, where runs can be paired."""
+    curve: tuple[Point, ...] = ()
+    """The way there, the starting models first; empty where no checkpoints were evaluated."""
 
     @property
     def is_trained(self) -> bool:
         """Whether its runs were trained here."""
         return all(run.seed is not None for run in self.runs)
+
+    @property
+    def steps(self) -> float | None:
+        """Mean over the runs; None where nothing was trained."""
+        return fmean(len(run.history) for run in self.runs) if self.is_trained else None
 
     def cost(self, name: str) -> float | None:
         """Mean over the runs; None where nothing was trained."""
@@ -90,59 +103,116 @@ def rows(arms: Mapping[str, Sequence[Run]]) -> list[Row]:
             "no task has a verdict in every evaluation, so nothing can be compared; see their "
             "evaluation.jsonl for what broke"
         )
+    curves = curves_of(arms)
+    # Taken once: every row is compared with every other.
+    last = {
+        name: [(run, _values(run.evaluation, run.evaluation.iterations, tasks)) for run in runs]
+        for name, runs in arms.items()
+    }
     return [
         Row(
             name,
             tuple(runs),
-            tuple(
-                _mean([_values(run, i + 1, tasks) for run in runs], runs, least=0.0)
-                for i in range(runs[0].evaluation.iterations)
-            ),
+            _means([run.evaluation for run in runs], runs, tasks),
             {
                 other: found
                 for other in arms
                 if other != name
-                if (found := _difference(arms[other], runs, tasks)) is not None
+                if (found := _difference(last[other], last[name])) is not None
             },
+            curves.get(name, ()),
         )
         for name, runs in arms.items()
     ]
 
 
+def curves_of(arms: Mapping[str, Sequence[Run]]) -> dict[str, tuple[Point, ...]]:
+    """By arm, the points at which all of its runs were evaluated, their starting models first.
+
+    Only tasks count that have a verdict in every evaluation of every curve.
+    """
+    starts = {
+        run.start: run.curve[0][1]
+        for runs in arms.values()
+        for run in runs
+        if run.curve and run.curve[0][0] == 0
+    }
+    trained = {
+        name: [replace(run, curve=((0, starts[run.start]), *run.curve)) for run in runs]
+        for name, runs in arms.items()
+        if all(run.seed is not None and run.curve and run.start in starts for run in runs)
+    }
+    told = [found for runs in trained.values() for run in runs for _, found in run.curve]
+    tasks = _with_verdict(told)
+    if not tasks:
+        return {}
+    return {
+        name: tuple(_point(runs, index, tasks) for index in range(len(runs[0].curve)))
+        for name, runs in trained.items()
+    }
+
+
+def _point(runs: Sequence[Run], index: int, tasks: Sequence[str]) -> Point:
+    steps = [run.curve[index][0] for run in runs]
+    return Point(
+        fmean(steps),
+        {
+            name: fmean(run.cost(name, step) for run, step in zip(runs, steps, strict=True))
+            for name in BUDGETS
+        },
+        _means([run.curve[index][1] for run in runs], runs, tasks),
+    )
+
+
 def shared_tasks(arms: Mapping[str, Sequence[Run]]) -> list[str]:
     """The tasks that have a verdict in every evaluation."""
-    told = [run.evaluation.by_task(1) for runs in arms.values() for run in runs]
+    return _with_verdict([run.evaluation for runs in arms.values() for run in runs])
+
+
+def _with_verdict(evaluations: Sequence[Evaluation]) -> list[str]:
+    told = [evaluation.by_task(1) for evaluation in evaluations]
     return [task for task in told[0] if all(task in values for values in told)] if told else []
 
 
-def _values(run: Run, iteration: int, tasks: Sequence[str]) -> Values:
-    found = run.evaluation.by_task(iteration)
+def _means(
+    evaluations: Sequence[Evaluation], runs: Sequence[Run], tasks: Sequence[str]
+) -> tuple[Interval, ...]:
+    """By iteration, the mean over evaluations of these runs."""
+    clusters = evaluations[0].clusters()
+    return tuple(
+        _mean([_values(found, i + 1, tasks) for found in evaluations], clusters, runs, least=0.0)
+        for i in range(evaluations[0].iterations)
+    )
+
+
+def _values(evaluation: Evaluation, iteration: int, tasks: Sequence[str]) -> Values:
+    found = evaluation.by_task(iteration)
     return {task: found[task] for task in tasks}
 
 
 def _difference(
-    others: Sequence[Run], runs: Sequence[Run], tasks: Sequence[str]
+    others: Sequence[tuple[Run, Values]], runs: Sequence[tuple[Run, Values]]
 ) -> Interval | None:
     """Mean of runs minus their partners; None where none has one.
 
     A run's partner has its start and seed, or its start and no seed at all.
     """
-    partners = {(other.start, other.seed): other for other in others}
+    partners = {(other.start, other.seed): values for other, values in others}
     pairs = []
-    for run in runs:
-        partner = partners.get((run.start, run.seed)) or partners.get((run.start, None))
+    for run, values in runs:
+        partner = partners.get((run.start, run.seed), partners.get((run.start, None)))
         if partner is not None:
-            pairs.append((partner, run))
+            pairs.append((run, difference(partner, values)))
     if not pairs:
         return None
-    last = runs[0].evaluation.iterations
-    values = [difference(*(_values(run, last, tasks) for run in pair)) for pair in pairs]
-    return _mean(values, [run for _, run in pairs], least=-1.0)
+    clusters = runs[0][0].evaluation.clusters()
+    return _mean([values for _, values in pairs], clusters, [run for run, _ in pairs], least=-1.0)
 
 
-def _mean(values: Sequence[Values], runs: Sequence[Run], least: float) -> Interval:
+def _mean(
+    values: Sequence[Values], clusters: Clusters, runs: Sequence[Run], least: float
+) -> Interval:
     """The mean with its interval, as told above; ends are nan where there is a single cluster."""
-    clusters = runs[0].evaluation.clusters()
     averaged = {task: fmean(row[task] for row in values) for task in values[0]}
     if len({clusters[task] for task in averaged}) < 2:
         return Interval(fmean(averaged.values()), math.nan, math.nan)

@@ -17,7 +17,7 @@ import yaml
 from rich.console import Console
 
 from murphy_agents import files
-from murphy_agents.compare import cells, pool, worker
+from murphy_agents.compare import cells, curve, pool, worker
 from murphy_agents.compare.cells import Job
 from murphy_agents.compare.config import CompareConfig
 from murphy_agents.compare.results import Run, rows
@@ -28,7 +28,10 @@ from murphy_agents.run import provenance
 from murphy_agents.show.tables import percent
 
 SETTINGS = "compare.yaml"
-_WRITTEN = ("comparison.json", "comparison.md", "comparison.png", "cells", "starts", SETTINGS)
+_WRITTEN = (
+    "comparison.json", "comparison.md", "comparison.png", "budgets.png", "cells", "starts",
+    SETTINGS,
+)  # fmt: skip
 _MAY_CHANGE = {"output_dir", "overwrite_output_dir", "num_processes"}
 
 
@@ -48,8 +51,12 @@ def compare(config: CompareConfig, console: Console | None = None) -> Comparison
     from murphy_agents.compare import picture  # noqa: F401  # no drawing library: say so now
     from murphy_env import sources
 
-    for name in (config.tasks, config.eval_tasks):
-        sources.load(name)
+    own = {
+        str(arm.settings["tasks"]) for arm in config.all_arms.values() if "tasks" in arm.settings
+    }
+    for name in (config.tasks, config.eval_tasks, config.curve_tasks, *sorted(own)):
+        if name is not None:
+            sources.load(name)
     with _claimed(config):
         failed = _do_all(config, console)
         return _told(config, failed, console)
@@ -58,10 +65,16 @@ def compare(config: CompareConfig, console: Console | None = None) -> Comparison
 def _do_all(config: CompareConfig, console: Console) -> dict[str, str]:
     """Do what is not finished; what went wrong, by job."""
     # Starting models first: those that are made are made once, and kept for all that come after.
-    parts = [cells.starts(config), [*cells.supervised(config), *cells.cells(config)]]
+    # Last, the runs whose steps are found from others.
+    runs = cells.cells(config)
+    parts = [
+        cells.starts(config),
+        [*cells.supervised(config), *(job for job in runs if job.equal is None)],
+        [job for job in runs if job.equal is not None],
+    ]
     log = _Log(console, [job for part in parts for job in part])
     left = [[job for job in part if not job.is_finished] for part in parts]
-    for job in parts[1]:
+    for job in runs:
         if job.train and job.is_finished:
             provenance.check_same_model(job.folder, job.train)
     if any(left):
@@ -105,8 +118,8 @@ def _clock(seconds: float) -> str:
 
 
 def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Comparison:
-    """Read all results, write the three files, print the tables."""
-    from murphy_agents.compare import picture
+    """Read all results, write the files, print the tables."""
+    from murphy_agents.compare import budgets_picture, picture
 
     folder = Path(config.output_dir)
     jobs = [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
@@ -119,7 +132,11 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
         rows(arms), failed, _settings(config), command, _supervised_curves(config)
     )
     picture.draw(comparison.rows, folder / "comparison.png")
-    files.write_atomically(folder / "comparison.md", markdown(comparison, "comparison.png"))
+    budgets = "budgets.png" if any(row.curve for row in comparison.rows) else None
+    if budgets:
+        budgets_picture.draw(comparison.rows, folder / budgets)
+    told = markdown(comparison, "comparison.png", budgets)
+    files.write_atomically(folder / "comparison.md", told)
     found = json.dumps(to_json(comparison), indent=2) + "\n"
     files.write_atomically(folder / "comparison.json", found)
     console.print("\n" + text(comparison), soft_wrap=True, highlight=False, markup=False)
@@ -144,7 +161,8 @@ def _supervised_curves(config: CompareConfig) -> dict[str, dict[str, list[float]
 def _run_of(job: Job) -> Run:
     evaluation = Evaluation.load(job.evaluate.output_dir)
     history = read_history(job.folder) if job.train else []
-    return Run(job.start, evaluation, job.seed, history)
+    points = curve.read(job.folder, job.curve, len(history)) if job.curve else []
+    return Run(job.start, evaluation, job.seed, history, points)
 
 
 @contextlib.contextmanager

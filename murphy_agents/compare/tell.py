@@ -9,13 +9,23 @@ from typing import Any
 
 import yaml
 
-from murphy_agents.compare.results import COSTS, Row, shared_tasks
+from murphy_agents.compare.costs import BUDGETS, COSTS
+from murphy_agents.compare.results import Point, Row, Run, shared_tasks
+from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.show.tables import Table, percent, points, spread
 from murphy_agents.show.text import fenced, wrapped
 from murphy_agents.stats.resampling import Interval
 
 COLUMNS = ("base", "grpo", "tree_without_credit")
 """Rows that the table of differences has columns for; the JSON file has all pairs."""
+_SPENT = (
+    "steps",
+    "generations",
+    "trained tokens",
+    "seconds",
+    *(name for name in COSTS if name.endswith(" s")),
+)
+"""Columns of the table of costs: the budgets, and where the seconds went."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +42,14 @@ class Comparison:
     """pass@1 by iteration on the selection tasks, by checkpoint, of each supervised training."""
 
 
-def markdown(comparison: Comparison, picture: str) -> str:
-    """The whole of it; `picture` is the file's name."""
+def markdown(comparison: Comparison, picture: str, budgets: str | None = None) -> str:
+    """The whole of it; `picture` and that of `budgets` are the files' names."""
     parts = ["# Comparison"]
     for title, told in tables(comparison).items():
         parts += [f"## {title}", told.markdown()]
     parts += failures(comparison)
     parts += ["## What the intervals cover", *notes(comparison), f"![curves]({picture})"]
+    parts += [f"![budgets]({budgets})"] if budgets else []
     settings = yaml.safe_dump(dict(comparison.settings), sort_keys=False)
     parts += ["## Remake it", fenced(comparison.command), "with the settings", fenced(settings)]
     return "\n\n".join(parts) + "\n"
@@ -71,7 +82,7 @@ def tables(comparison: Comparison) -> dict[str, Table]:
         return {}
     iterations = len(rows[0].pass_at_1)
     by_iteration = [f"iteration {i + 1}" for i in range(iterations)]
-    others = [other for other in COLUMNS if any(other in row.against for row in rows)]
+    others = _columns(comparison)
     trained = [row for row in rows if row.is_trained]
     compared = [row for row in rows if row.name != COLUMNS[0] and row.against.keys() & set(others)]
     found = {
@@ -84,12 +95,37 @@ def tables(comparison: Comparison) -> dict[str, Table]:
             [[r.name, *(_signed(r.against.get(other)) for other in others)] for r in compared],
         ),
         "Cost of one run, mean": Table(
-            ["", *COSTS], [[r.name, *(_count(r.cost(name)) for name in COSTS)] for r in trained]
+            ["", *_SPENT],
+            [[r.name, f"{r.steps:g}", *(_count(r.cost(n)) for n in _SPENT[1:])] for r in trained],
         ),
+        **_on_the_way(rows, iterations),
         "pass@1 in percent of every run": Table(["", "start", "seed", *by_iteration], _runs(rows)),
         **_curves(comparison.supervised),
     }
     return {title: table for title, table in found.items() if len(table.header) > 1 and table.rows}
+
+
+def _columns(comparison: Comparison) -> list[str]:
+    """What rows are compared with in the table: the usual ones, and whose budget others get."""
+    arms = comparison.settings.get("arms") or {}
+    wanted = dict.fromkeys([*COLUMNS, *(arm["to"] for arm in arms.values() if arm.get("to"))])
+    found = [other for other in wanted if any(other in row.against for row in comparison.rows)]
+    if any(other != COLUMNS[0] for other in found):
+        return found
+    # None of them was run; the first that was trained serves.
+    return [*found, *[row.name for row in comparison.rows if row.is_trained][:1]]
+
+
+def _on_the_way(rows: Sequence[Row], iterations: int) -> dict[str, Table]:
+    """What was reached by which budget, where checkpoints were evaluated."""
+    header = ["", "steps", *BUDGETS, "pass@1"]
+    lines = [
+        [row.name, f"{p.step:g}", *(_count(p.spent[name]) for name in BUDGETS),
+         _with_ends(p.pass_at_1[-1])]
+        for row in rows
+        for p in row.curve
+    ]  # fmt: skip
+    return {f"pass@1 in percent at iteration {iterations}, on the way": Table(header, lines)}
 
 
 def _curves(supervised: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Table]:
@@ -126,8 +162,27 @@ def notes(comparison: Comparison) -> list[str]:
         "Differences are taken run by run: to the model that the run began with, and to the run "
         "with the same start and seed.",
     ]
+    lines += _equal_notes(comparison)
     if (apart := len(evaluation.clusters()) - len(tasks)) > 0:
         lines.append(f"{apart} tasks lack a verdict in some evaluation and are left out of all.")
+    return lines
+
+
+def _equal_notes(comparison: Comparison) -> list[str]:
+    """How arms of equal budget came to their steps."""
+    arms = comparison.settings.get("arms") or {}
+    told = {name: arm for name, arm in arms.items() if arm.get("equal")}
+    lines = [
+        f"{name}: as {arm['like']}, with the steps that spend the {arm['equal']} of {arm['to']}; "
+        "run by run from runs of the same start and seed, so that what was spent in fact differs "
+        "a little (see costs)."
+        for name, arm in told.items()
+    ]
+    if any(arm["equal"] == "seconds" for arm in told.values()):
+        lines.append(
+            "Seconds are those of this machine and of what else it did: arms equal in seconds do "
+            "not repeat bit for bit."
+        )
     return lines
 
 
@@ -171,7 +226,9 @@ def _row_json(row: Row) -> dict[str, Any]:
         "name": row.name,
         "pass_at_1": [_interval_json(found) for found in row.pass_at_1],
         "against": {other: _interval_json(found) for other, found in row.against.items()},
-        "cost": {name: row.cost(name) for name in COSTS},
+        "steps": row.steps,
+        "cost": {name: row.cost(name) for name in _SPENT[1:]},
+        "curve": [_point_json(point) for point in row.curve],
         "runs": [
             {
                 "start": run.start,
@@ -179,12 +236,28 @@ def _row_json(row: Row) -> dict[str, Any]:
                 "pass_at_1": [
                     _known(run.evaluation.pass_at_1(i + 1)) for i in range(len(row.pass_at_1))
                 ],
-                "cost": {name: run.cost(name) for name in COSTS},
+                "steps": len(run.history),
+                "cost": {name: run.cost(name) for name in _SPENT[1:]},
+                "curve": [_run_point_json(run, *point) for point in run.curve],
                 "evaluation_s": run.evaluation.seconds,
             }
             for run in row.runs
         ],
     }
+
+
+def _point_json(point: Point) -> dict[str, Any]:
+    return {
+        "step": point.step,
+        "cost": dict(point.spent),
+        "pass_at_1": [_interval_json(found) for found in point.pass_at_1],
+    }
+
+
+def _run_point_json(run: Run, step: int, found: Evaluation) -> dict[str, Any]:
+    rates = [_known(found.pass_at_1(i + 1)) for i in range(found.iterations)]
+    cost = {name: run.cost(name, step) for name in _SPENT[1:]}
+    return {"step": step, "cost": cost, "pass_at_1": rates}
 
 
 def _interval_json(found: Interval) -> dict[str, float | None]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from murphy_agents import files
+from murphy_agents.compare import curve, equal_budget
 from murphy_agents.compare.cells import Job
 from murphy_agents.config import TrainConfig
+from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
 
 
 def do(job: Job) -> str | None:
@@ -46,13 +49,41 @@ def _written_to(log: TextIO) -> Iterator[None]:
 
 
 def _do(job: Job) -> None:
-    from murphy_agents.evaluation import run as eval_run
-    from murphy_agents.training import train
-
     if job.make is not None:
         _make(job.make, Path(job.evaluate.model))
-    if job.train is not None:
-        train(job.train)
+    num_steps = 0 if job.train is None else _trained(job.train, job)
+    if job.curve is not None:
+        curve.evaluate(job.folder, job.curve, num_steps, start=job.evaluate.model)
+    _evaluate(job, num_steps)
+
+
+def _trained(config: TrainConfig, job: Job) -> int:
+    """Train, and tell the number of steps."""
+    from murphy_agents.training import train
+
+    if job.equal is not None:
+        steps = equal_budget.settled(job.folder, job.equal).max_steps
+        keep = job.curve.steps(steps) if job.curve else None
+        config = dataclasses.replace(config, max_steps=steps, keep_steps=keep)
+    return len(train(config).history)
+
+
+def _evaluate(job: Job, num_steps: int) -> None:
+    """The evaluation that ends a job; that of the curve's last step, where this is the same."""
+    from murphy_agents.evaluation import run as eval_run
+
+    last = curve.folder_of(job.folder, num_steps)
+    if (last / SUMMARY_FILE).exists():
+        found = Evaluation.load(last)
+        if (found.settings["model"], found.settings["tasks"]) == (
+            job.evaluate.model,
+            job.evaluate.tasks,
+        ):
+            found = dataclasses.replace(
+                found, settings={**found.settings, "output_dir": job.evaluate.output_dir}
+            )
+            found.save(job.evaluate.output_dir)
+            return
     eval_run.run(job.evaluate)
 
 

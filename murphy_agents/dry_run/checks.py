@@ -39,7 +39,7 @@ def settings(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:
     wiring.refuse_nothing_to_train(config)
     turns = "turn" if algorithm.num_turns == 1 else "turns"
     pruned = "" if config.prune == "keep_all" else f", {config.prune} keeps {config.prune_budget}"
-    return True, f"{config.algorithm}, {algorithm.num_turns} {turns}{pruned}"
+    return True, f"{config.algorithm_name}, {algorithm.num_turns} {turns}{pruned}"
 
 
 def output_dir(config: TrainConfig, algorithm: Algorithm) -> tuple[bool, str]:

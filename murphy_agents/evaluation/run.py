@@ -24,6 +24,7 @@ from murphy_agents.evaluation.chain import Chain
 from murphy_agents.evaluation.config import EvalConfig
 from murphy_agents.evaluation.reflexion import evaluate_with
 from murphy_agents.evaluation.result import Evaluation
+from murphy_agents.importing import imported
 from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Policy
 from murphy_agents.sampler import Sampler
@@ -124,7 +125,7 @@ def _environment(config: EvalConfig) -> TrainConfig:
 def _sampler(config: EvalConfig, envs: EnvPool) -> Sampler:
     if (name := _script_of(config)) is None:
         return sampler_of(_load(config, envs), envs, config)
-    script = wiring.imported(name)
+    script = imported(name)
     if not isinstance(script, Mapping | Callable):
         raise ValueError(
             f"model is {config.model!r}, but {script!r} is no script; name a function of a Request "

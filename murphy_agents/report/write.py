@@ -83,7 +83,7 @@ def _show(both: BeforeAfter, console: Console) -> None:
 def _parts(
     config: TrainConfig, run: Path, history: Sequence[Metrics], both: BeforeAfter | None
 ) -> Iterator[str]:
-    yield f"# {config.algorithm}, {config.model}"
+    yield f"# {config.algorithm_name}, {config.model}"
     yield "## Settings that differ from the defaults"
     yield text.fenced(settings(config))
     if both:

@@ -46,7 +46,8 @@ class RunFolder:
     def is_due(self, step: int) -> bool:
         """Whether a checkpoint is to be written after this step."""
         every = self.config.save_steps
-        return step == self.num_steps or (every > 0 and step % every == 0)
+        is_regular = every > 0 and step % every == 0
+        return is_regular or step == self.num_steps or step in self._kept
 
     def save(self, step: int, fill: Callable[[Path], None], log_bytes: Mapping[str, int]) -> None:
         """Write the checkpoint of a step, or the final model after the last one.
@@ -67,9 +68,15 @@ class RunFolder:
         checkpoint.write(self.path / name, whole, state)
         if (limit := self.config.save_total_limit) is not None:
             # Numbers above the step's are damaged ones that resuming passed over.
-            old = [p for p in checkpoint.numbered(self.path) if checkpoint.number(p) <= step]
+            numbers = {path: checkpoint.number(path) for path in checkpoint.numbered(self.path)}
+            old = [p for p, n in numbers.items() if n <= step and n not in self._kept]
             for path in old[limit:]:
                 files.remove(path)
+
+    @property
+    def _kept(self) -> Sequence[int]:
+        """Steps whose checkpoints are there for their own sake."""
+        return self.config.keep_steps or ()
 
 
 def refuse_used(config: TrainConfig, algorithm: Algorithm) -> None:

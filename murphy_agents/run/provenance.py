@@ -18,7 +18,8 @@ from murphy_agents.files import write_atomically
 _CONFIG, _ALGORITHM, _MODEL = "config.json", "algorithm.txt", "model.txt"
 _MAY_CHANGE = {
     "output_dir", "overwrite_output_dir", "resume", "dry_run", "card_gb", "report_to",
-    "save_steps", "save_total_limit", "sandbox_workers", "vllm_gpu_memory_utilization",
+    "save_steps", "save_total_limit", "keep_steps", "sandbox_workers",
+    "vllm_gpu_memory_utilization",
     "vllm_server_base_url", "vllm_server_devices", "vllm_sync_folder", "sync_tolerance",
     "eval_tasks", "eval_iterations", "eval_runs", "eval_temperature", "eval_top_p",
 }  # fmt: skip

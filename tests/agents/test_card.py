@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from murphy_agents import TrainConfig, card, checkpoint, train
-from murphy_agents.algorithms import grpo
+from murphy_agents.algorithms import grpo, naive
 from murphy_agents.card import names, training
 from murphy_agents.card.write import TAGS
 from murphy_agents.export import export
@@ -162,6 +162,17 @@ def test_an_algorithm_of_ones_own_is_not_called_by_the_settings_name(tmp_path):
     assert "Algorithm: one of its program's own. Its parts:" in read.text
     assert "mine.half_gain" in read.text
     assert "murphy_mers" not in read.text
+
+
+def chains(config):
+    return naive(config.num_generations, 2)
+
+
+def test_an_algorithm_that_settings_name_is_called_by_its_function(tmp_path):
+    files_of_a_run(tmp_path, make_algorithm=f"{__name__}:chains")
+    read = written(tmp_path)
+    assert f"Algorithm: {__name__}:chains. Its parts:" in read.text
+    assert "murphy_mars" not in read.text
 
 
 def test_what_train_was_given_is_written_down(tmp_path):

@@ -197,7 +197,9 @@ def test_tables():
     assert [row[0] for row in differ.rows] == ["supervised-filtered", "grpo", "murphy_mars"]
     assert differ.rows[2][2].startswith("+50.0 (")
     assert differ.rows[0][2] == "-"
-    assert costs.rows[0] == ["grpo", "41.0", "20.0", "2.0", "1.0", "4.0"]
+    assert costs.header[1:5] == ["steps", "generations", "trained tokens", "seconds"]
+    # 20 and 21 generations in each of 2 steps; seconds: 2 + 1 + 4.
+    assert costs.rows[0] == ["grpo", "2", "41.0", "20.0", "7.0", "2.0", "1.0", "4.0"]
     assert runs.rows[-1] == ["murphy_mars", "warm-1", "0", "0.0", "75.0", "100.0"]
     assert runs.rows[0] == ["base", "warm-0", "-", "25.0", "25.0", "25.0"]
 

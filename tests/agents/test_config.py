@@ -83,6 +83,7 @@ def read_config(arguments):
         ({"save_steps": -1}, "save_steps is -1"),
         ({"save_total_limit": 0}, "save_total_limit is 0; give at least 1"),
         ({"save_total_limit": 3, "save_steps": 0}, "read only with save_steps"),
+        ({"keep_steps": [0, 2]}, r"keep_steps is \[0, 2\]; give steps, 1 or more each"),
         ({"resume": True, "overwrite_output_dir": True}, "give one of them"),
     ],
 )

@@ -148,6 +148,19 @@ def test_the_newest_checkpoints_are_kept(config):
     assert (folder / "final").exists()
 
 
+def test_named_steps_have_checkpoints_that_stay(config):
+    keep = {"keep_steps": [1, 3, 5]}
+    for every, due in [(2, [1, 2, 3, 4, 5]), (0, [1, 3, 5])]:
+        told = dataclasses.replace(config, save_steps=every, **keep)
+        run = run_folder.RunFolder(None, told, 5, "")
+        assert [step for step in range(1, 6) if run.is_due(step)] == due
+    told = dataclasses.replace(config, save_steps=1, save_total_limit=1, **keep)
+    folder = begin(told, steps=(1, 2, 3, 4))
+    assert [checkpoint.number(path) for path in checkpoint.numbered(folder)] == [4, 3, 1]
+    with claimed(dataclasses.replace(told, resume=True, keep_steps=None), MARS, TASKS) as run:
+        assert run.state.step == 4, "the settings of what is kept may change"
+
+
 def test_a_damaged_newer_checkpoint_costs_no_whole_one(config):
     folder = begin(config, steps=(1, 2, 4))
     (folder / "checkpoint-4" / "model").unlink()

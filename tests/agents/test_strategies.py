@@ -139,3 +139,47 @@ def test_shapes():
     for name, shape in shapes.items():
         config = TrainConfig(algorithm=name, num_generations=6, num_turns=3)
         assert algorithm_of(config).expand == shape
+
+
+def halved(config):
+    """An algorithm of the tests' own."""
+    part = replace(murphy_mars(tuple(config.fanout)), scale=advantage.center)
+    return replace(part, credit=lambda reward, children, left: config.gamma * reward)
+
+
+NOT_CALLED = murphy_mars()
+HERE = f"{__name__}:"
+
+
+def test_a_function_of_the_settings_makes_the_algorithm_as_it_is():
+    config = TrainConfig(make_algorithm=HERE + "halved", fanout=[2, 3], gamma=0.5)
+    assert (config.algorithm_name, config.scale) == (HERE + "halved", None)
+    algorithm = algorithm_of(config)
+    assert algorithm.expand == (2, 3)
+    assert algorithm.credit(0.5, [1.0], 1) == 0.25
+    # Its own scale, which is not the one of the settings' default.
+    assert algorithm.scale is advantage.center
+    assert replace(config).scale is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"make_algorithm": "halved"}, "'halved' cannot be imported .* 'package.module:NAME'"),
+        ({"make_algorithm": HERE + "none"}, "test_strategies:none' cannot be imported"),
+        ({"make_algorithm": HERE + "NOT_CALLED"}, "NOT_CALLED', which is Algorithm.*a function"),
+        ({"make_algorithm": "builtins:repr"}, "'builtins:repr', which gave .* returns a murphy_"),
+        ({"make_algorithm": HERE + "halved", "algorithm": "grpo"}, "algorithm is given but read"),
+        ({"make_algorithm": HERE + "halved", "balance": "turns"}, "without make_algorithm"),
+        ({"make_algorithm": HERE + "halved", "scale": "center"}, "without make_algorithm"),
+        ({"make_algorithm": HERE + "halved", "shuffle_credit": True}, "read only by murphy_mars"),
+        ({"make_algorithm": HERE + "halved", "train_turns": "all"}, "read only by naive"),
+        (
+            {"make_algorithm": HERE + "halved", "prune": "intra_group", "prune_budget": 2},
+            "prune is given but read only by the algorithms",
+        ),
+    ],
+)
+def test_a_function_that_makes_none_is_named(settings, named):
+    with pytest.raises(ValueError, match=named):
+        TrainConfig(**{"fanout": [2, 2], **settings})
