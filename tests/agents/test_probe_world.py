@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.compare.tabular.arms import ARMS
+from benchmarks.compare.tabular.arms import ARMS, WORLDS
 from benchmarks.compare.tabular.probe import probe
 from benchmarks.compare.tabular.sorting import sorting
 from benchmarks.compare.tabular.world import train
@@ -33,7 +33,7 @@ STAYS = {
     # The first attempt is not trained, so its style stays where it began.
     "naive, last turn": naive(10),
 }
-STRONG_HEDGE = probe(quiet=3 / 4, loud=1 / 4)
+STRONG_HEDGE = WORLDS["probe, strong"]
 
 seeds = pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))]

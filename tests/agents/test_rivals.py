@@ -1,16 +1,28 @@
 """Rivals from the literature on numbers worked out by hand."""
 
+import doctest
+import json
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 from trees import outcome, tree
 
-from benchmarks.compare import rivals
+from benchmarks.compare import promise, rivals
 from benchmarks.compare.promise import Promise
-from murphy_agents import TrainConfig
+from benchmarks.compare.tabular import paper
+from murphy_agents import TrainConfig, train
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars
 from murphy_agents.tree import Group, Node, walk
+
+
+@pytest.mark.parametrize("module", [promise, paper])
+def test_examples_in_docstrings(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
 
 CHAINS = [1.0, (0.5, [1.0]), (0.5, [0.5]), (0.0, [0.0])]
 """Solved at once; repaired; not repaired; nothing right."""
@@ -280,3 +292,35 @@ def test_impossible_numbers_are_refused(wrong, message):
 )
 def test_a_tree_without_any_verdict_trains_nothing(make):
     assert outcome(graded(make(settings()), [None, None])) == [(None, False, 0.0, 0.0)] * 2
+
+
+def rollouts(folder, make):
+    """Two problems a step, four generations a group, of a model that knows nothing."""
+    config = TrainConfig(
+        model="tiny",
+        output_dir=str(folder),
+        max_steps=4,
+        per_device_train_batch_size=2,
+        num_generations=4,
+        max_completion_length=8,
+    )
+    train(config, algorithm=make(config))
+    return [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [rivals.rlef, rivals.discounted_turns])
+def test_chains_are_trained_for_real(make, tmp_path):
+    found = rollouts(tmp_path, make)
+    # Four steps of two problems, four chains of two attempts, none of which can be right.
+    assert Counter(node["turn"] for node in found) == {1: 32, 2: 32}
+    assert {node["weight"] for node in found} == {1 / 4}
+
+
+@pytest.mark.slow
+def test_a_real_run_stops_to_refine_what_never_differs(tmp_path):
+    found = rollouts(tmp_path, rivals.expand_promising)
+    seconds = Counter(node["step"] for node in found if node["turn"] == 2)
+    # Eight parents a step, all worth 0; after two steps 16 groups without spread are remembered.
+    assert seconds[1] == seconds[2] == 2 * 4 * 4
+    assert seconds[3] + seconds[4] < 2 * 4 * 4

@@ -135,7 +135,9 @@ def test_the_command_prints_tables_and_writes_every_seed(tmp_path, monkeypatch, 
     command.main()
     told = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[0] for line in told[-2:]] == ["| mars", "| grpo"]
-    found = json.loads(file.read_text())["sorting"]
+    written = json.loads(file.read_text())
+    assert written["settings"] == {"seeds": 2, "steps": 150, "tasks": 8}
+    found = written["found"]["sorting"]
     assert {len(values) for values in found["mars"].values()} == {2}
     assert found["grpo"]["generations"] == [20, 20]
     rates = [np.mean(found["mars"][f"iteration {turn}"]) for turn in (1, 2, 3)]

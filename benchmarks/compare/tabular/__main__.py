@@ -1,14 +1,14 @@
 """The command line: trains every arm in every world and prints a table a world."""
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import report
 from benchmarks.compare import tabular
 from benchmarks.compare.tabular.arms import ARMS, WORLDS, runs
-from benchmarks.compare.tabular.world import train
+from benchmarks.compare.tabular.world import STEPS, TASKS, train
 
 COLUMNS = ("probing", "iteration 1", "iteration 2", "iteration 3", "generations")
 
@@ -19,7 +19,7 @@ def measure(world, arm, seeds):
     for seed in range(seeds):
         policy = train(WORLDS[world], ARMS[arm](), seed)
         shares = [policy.probing_share(), *(policy.solve_rate(turns) for turns in (1, 2, 3))]
-        rows.append([*shares, policy.num_generations / (150 * 8)])
+        rows.append([*shares, policy.num_generations / (STEPS * TASKS)])
     return dict(zip(COLUMNS, np.array(rows).T.tolist(), strict=True))
 
 
@@ -35,7 +35,7 @@ def row_of(arm, found):
 
 def main():
     """Measure and tell."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.tabular", usage=None)
+    parser = argparse.ArgumentParser("python -m benchmarks.compare.tabular")
     parser.description = tabular.__doc__.splitlines()[0]
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write every seed's figures to this file")
@@ -43,7 +43,10 @@ def main():
     if options.seeds < 1:
         parser.error(f"--seeds is {options.seeds}; give 1 or more")
     results, told = {}, None
-    print(f"Percent, mean ± standard deviation of {options.seeds} seeds; generations per task.")
+    print(
+        f"`{parser.prog} --seeds {options.seeds}`: percent, exact in the trained tables, and "
+        "generations per task and step.\nMean ± standard deviation over seeds of training."
+    )
     for world, arm in runs():
         if world != told:
             print(f"\n**{world}**\n\n| arm | " + " | ".join(COLUMNS) + " |")
@@ -53,7 +56,8 @@ def main():
         results.setdefault(world, {})[arm] = found
         print(row_of(arm, found), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        settings = {"seeds": options.seeds, "steps": STEPS, "tasks": TASKS}
+        report.write(options.json, {"settings": settings, "found": results})
 
 
 if __name__ == "__main__":

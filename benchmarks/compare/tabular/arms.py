@@ -31,7 +31,7 @@ CHAINS = 10
 
 WORLDS: dict[str, World] = {
     "probe": probe(),
-    "probe, strong hedge": probe(quiet=3 / 4, loud=1 / 4),
+    "probe, strong": probe(quiet=2 / 3, loud=1 / 6),
     "probe, blind": probe(blind=True),
     "probe, mostly quiet at the start": probe(loud_share=1 / 10),
     "probe, two separators": probe(k=2),

@@ -20,6 +20,8 @@ from murphy_agents.algorithms import Algorithm
 from murphy_agents.tree import Group, Node, groups, walk
 
 SOLVED = -1
+STEPS, TASKS = 150, 8
+"""Of a training run, and tasks a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ class Policy:
 
 
 def train(
-    world: World, algorithm: Algorithm, seed: int, steps: int = 150, tasks: int = 8
+    world: World, algorithm: Algorithm, seed: int, steps: int = STEPS, tasks: int = TASKS
 ) -> Policy:
     """Gradient ascent, learning rate 1, on the mean over tasks of the weighted advantages."""
     policy, rng = Policy(world), np.random.default_rng(seed)
