@@ -6,9 +6,10 @@ their generations are spent. Post-rollout pruning (`murphy_agents.prune`) saves 
 
 * **Before the draw.** An attempt is known by its turn and its reward: its kind. Nothing of its own
   refinements is known yet, so its kind's past decides.
-* **Memory.** Of each kind the last `window` groups of refinements. It changes only when a rollout
-  begins, so neither the order of attempts nor that of threads decides anything. It is lost when a
-  run is resumed, and each process of several has its own.
+* **Memory.** Of each kind the groups of refinements of the last rollouts, as few of them as hold
+  `window` groups. It changes only when a rollout begins and forgets whole rollouts, so the order in
+  which attempts are judged decides nothing. It is lost when a run is resumed, and each process of
+  several has its own.
 * **Refused** is a kind of which at least `least` groups are remembered and less than `threshold` of
   them had unequal credits.
 * **Explored** is a share of the refused all the same, since the policy changes: drawn from the
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 
 from murphy_agents.credit import max_reward
@@ -30,6 +31,8 @@ from murphy_agents.tree import Node, counted, credits
 
 Kind = tuple[int, float]
 """Turns left after the attempt, and its reward."""
+Refined = tuple[bool, float]
+"""Whether the credits of an attempt's refinements differed, and its own credit."""
 
 
 class Promise:
@@ -64,9 +67,8 @@ class Promise:
             raise ValueError(f"least is {least}, window {window}; give 1 <= least <= window")
         self._fanout = tuple(fanout)
         self._threshold, self._least, self._explore = threshold, least, explore
-        self._past: defaultdict[Kind, deque[tuple[bool, float]]] = defaultdict(
-            lambda: deque(maxlen=window)
-        )
+        self._window = window
+        self._past: dict[Kind, list[list[Refined]]] = {}
         self._growing: list[tuple[Kind, Node]] = []
         self._num_trees = 0
 
@@ -85,25 +87,35 @@ class Promise:
 
     def refuses(self, kind: Kind) -> bool:
         """Whether parents of this kind are not refined at present."""
-        past = self._past[kind]
-        varied = sum(unequal for unequal, _ in past)
-        return len(past) >= self._least and varied < self._threshold * len(past)
+        past = self._remembered(kind)
+        num_unequal = sum(unequal for unequal, _ in past)
+        return len(past) >= self._least and num_unequal < self._threshold * len(past)
 
     def credit(self, reward: float, children: Sequence[float], turns_left: int) -> float:
         """MaRS, but a refused parent earns what refined ones of its kind did, on average."""
         kind = self._kind(reward, turns_left)
         if children or not self.refuses(kind):
             return max_reward(reward, children, turns_left)
-        return math.fsum(credit for _, credit in self._past[kind]) / len(self._past[kind])
+        past = self._remembered(kind)
+        return math.fsum(credit for _, credit in past) / len(past)
+
+    def _remembered(self, kind: Kind) -> list[Refined]:
+        return [refined for rollout in self._past.get(kind, ()) for refined in rollout]
 
     def _remember(self) -> None:
-        """Take in what became of the parents that were refined before this rollout."""
+        """Take in what became of the parents that were refined in the rollout before."""
+        found: defaultdict[Kind, list[Refined]] = defaultdict(list)
         for kind, node in self._growing:
             values = credits(counted(node.refinements)) if node.refinements else []
             if len(values) > 1 and node.credit is not None:
                 equal = math.isclose(min(values), max(values), rel_tol=1e-9, abs_tol=1e-12)
-                self._past[kind].append((not equal, node.credit))
+                found[kind].append((not equal, node.credit))
         self._growing.clear()
+        for kind, rollout in found.items():
+            past = self._past.setdefault(kind, [])
+            past.append(rollout)
+            while sum(map(len, past[1:])) >= self._window:
+                del past[0]
 
     def _explored(self, node: Node, turn: int) -> bool:
         ids = list(node.completion_ids)

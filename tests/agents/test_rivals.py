@@ -208,6 +208,22 @@ def test_within_a_rollout_nothing_changes():
     assert algorithm.fanout(Node(0.5), 2) == 0
 
 
+def test_whole_rollouts_are_forgotten():
+    # Five groups in one rollout, one of them with a spread, are all kept by a window of four; after
+    # four more they are all gone.
+    algorithm = refusing(window=4)
+    algorithm.fanout(None, 1)
+    for rewards in [(1.0, 0.0), *[(1.0, 1.0)] * 4]:
+        node = Node(0.5)
+        algorithm.fanout(node, 2)
+        node.refinements = Group([Node(reward) for reward in rewards], turn=2)
+        algorithm.grade(Group([node]))
+    algorithm.fanout(None, 1)
+    assert algorithm.fanout(Node(0.5), 2) == 4
+    seen(algorithm, 0.5, [1.0, 1.0], times=4)
+    assert algorithm.fanout(Node(0.5), 2) == 0
+
+
 def test_order_and_trees_of_a_rollout_decide_nothing():
     def after(rewards):
         algorithm = refusing()
