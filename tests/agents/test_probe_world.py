@@ -109,7 +109,7 @@ def test_what_a_dropped_group_pays_decides_too(seed):
 
 
 @seeds
-def test_a_terminal_reward_ends_between_and_does_not_mind_the_hedge(seed):
+def test_a_terminal_reward_does_not_mind_the_hedge(seed):
     assert train(probe(), ARMS["rlef"](), seed).probing_share() > 0.85
     assert train(STRONG_HEDGE, ARMS["rlef"](), seed).probing_share() > 0.85
 

@@ -45,7 +45,8 @@ def main():
     results, told = {}, None
     print(
         f"`{parser.prog} --seeds {options.seeds}`: percent, exact in the trained tables, and "
-        "generations per task and step.\nMean ± standard deviation over seeds of training."
+        "generations per task and step.\nMean ± standard deviation over seeds of training. "
+        "{device}, commit {commit}.".format(**report.about())
     )
     for world, arm in runs():
         if world != told:
