@@ -1,0 +1,1 @@
+"""Which algorithm is better, and why: worlds, rivals, and what was measured in them."""
