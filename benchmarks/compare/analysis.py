@@ -6,6 +6,7 @@ runs, those of models as they were cover clusters alone.
 """
 
 import math
+from functools import cache
 from statistics import fmean
 
 from murphy_agents.stats.resampling import Interval
@@ -13,12 +14,14 @@ from murphy_agents.stats.resampling import difference as of_tasks
 from murphy_agents.stats.statistics import interval, seeds_interval
 
 
+@cache
 def pass_at_1(world, arm, iteration, subset):
     """Mean over the runs of an arm and tasks of a subset, with its interval."""
     runs = world.of(arm)
     return _mean(world, [world.values(run, iteration, subset) for run in runs], runs, least=0.0)
 
 
+@cache
 def difference(world, arm, other, iteration, subset):
     """Mean of an arm's runs minus their partners, with its interval; None where none has one."""
     pairs = pairs_of(world, arm, other)

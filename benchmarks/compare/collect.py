@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -75,7 +75,7 @@ def world_of(name, config, command, failed):
             kind: "".join(str(int(task in chosen)) for task in clusters)
             for kind, chosen in kinds.items()
         },
-        settings={k: v for k, v in vars(config).items() if k not in _OF_THE_PLACE},
+        settings={k: v for k, v in asdict(config).items() if k not in _OF_THE_PLACE},
         arms={job.row: _settings(job) for job in reversed(done) if job.train},
         failed=dict(failed),
         command=command,
@@ -97,7 +97,7 @@ def _run(job, config, tasks, kinds, on_curves):
         tuple(_counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
-        tuple(_curve(job.folder / "curve", history, on_curves)) if job.train else (),
+        tuple(_curve(job.folder / "curve", history, on_curves)),
     )
 
 

@@ -47,7 +47,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; a note below it says what its figures are."""
+    """A table; a note above it says what its figures are."""
 
     table: Table
     note: str = ""
@@ -83,7 +83,7 @@ def _markdown(block):
         case Code(text):
             return fenced(text)
         case Grid(table, note):
-            return table.markdown() + (f"\n\n{note}" if note else "")
+            return (f"{note}\n\n" if note else "") + table.markdown()
         case Picture(_, _, about):
             return f"![{about}]({block.file})"
 
@@ -113,8 +113,8 @@ def _html(block):
         case Code(text):
             return f"<pre>{html.escape(text)}</pre>"
         case Grid(table, note):
-            below = f'<p class="note">{_inline(note)}</p>' if note else ""
-            return _table(table) + below
+            above = f'<p class="note">{_inline(note)}</p>' if note else ""
+            return above + _table(table)
         case Picture(_, svg, about):
             data = base64.b64encode(svg.encode()).decode()
             source = f"data:image/svg+xml;base64,{data}"
@@ -134,7 +134,7 @@ def _table(table):
 
 
 def _cell(tag, index, text, table):
-    kind = ' class="name"' if index < table.num_names else ""
+    kind = ' class="name"' if index < table.num_names else _MARKS.get(text, "")
     told = _inline(text)
     # An interval stands smaller below its mean.
     told = re.sub(r" (\([^()]* to [^()]*\))$", r"<br><small>\1</small>", told)
@@ -149,6 +149,9 @@ def _anchor(text):
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+_MARKS = {
+    "held": ' class="held"', "did not hold": ' class="not"', "undecided": ' class="open"'
+}  # fmt: skip
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
@@ -164,13 +167,17 @@ p, ul { max-width: 48rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0; font-size: .88rem; }
 th, td { padding: .3rem .7rem; text-align: right; vertical-align: top;
+  white-space: nowrap;
   font-variant-numeric: tabular-nums; border-bottom: 1px solid #e2e2e0; }
-thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
+thead th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
 .name { text-align: left; }
+.held { color: #00664a; font-weight: 600; }
+.not { color: #a33c00; font-weight: 600; }
+.open { color: #555; font-style: italic; }
 tbody tr:hover { background: #f4f4f2; }
-td small { color: #555; white-space: nowrap; }
+td small { color: #555; }
 code { font: .92em ui-monospace, monospace; white-space: nowrap; }
 pre { overflow-x: auto; padding: .8rem 1rem; background: #f4f4f2; font-size: .85rem; }
-.note { margin-top: .2rem; font-size: .88rem; color: #444; }
+.note { margin: 1.2rem 0 0; font-size: .88rem; color: #444; }
 img { display: block; max-width: 100%; height: auto; margin: 1rem 0; }
 """

@@ -137,20 +137,22 @@ def _arm(world, wanted):
     """The first arm with the settings of a row; None where there is none."""
     if not wanted.settings:
         return "base" if "base" in world.names else None
-    for arm in world.names:
-        if arm in world.arms and _is(world, world.arms[arm], wanted):
-            return arm
-    return None
+    told = {arm: world.arms[arm] for arm in world.names if arm in world.arms}
+    return next((a for a, t in told.items() if _is(t, wanted) and not _is_odd(world, a, t)), None)
 
 
-def _is(world, told, wanted):
-    if told.get("make_algorithm") or turns_of(told) != wanted.turns:
+def _is(told, wanted):
+    if turns_of(told) != wanted.turns:
         return False
-    if told.get("max_steps") != world.settings.get("max_steps"):
-        return False  # an arm of equal budget, a row of no table
     names = {"algorithm", "prune_budget", *_PLAIN} - {"fanout", "num_turns"}
     plain = _PLAIN | wanted.settings
     return all(told.get(name, _PLAIN.get(name)) == plain.get(name) for name in names)
+
+
+def _is_odd(world, arm, told):
+    """Whether its budget is of its own, or its tree of another shape than the world's."""
+    own = (world.settings.get("arms") or {}).get(arm) or {}
+    return "equal" in own or (turns_of(told) < 3 and bool({"generations", "fanout"} & set(own)))
 
 
 def turns_of(told):
@@ -164,16 +166,18 @@ def _table(world, subset, number, arms):
     iterations = range(1, world.iterations + 1)
     header = ["", "arm", *(["kept per task"] if number == 3 else [])]
     header += [f"iteration {i}" for i in iterations]
-    header += [f"paper: {_SHORT[b]}, {at}" for b in published.BENCHMARKS for at in (1, 3)]
+    header += [f"paper: {_SHORT[benchmark]}" for benchmark in published.BENCHMARKS]
     lines = []
     for place, wanted in enumerate(ROWS[number]):
-        arm = arms.get(place)
+        arm, theirs = arms.get(place), _published(number, wanted)
+        if arm is None and theirs is None:
+            continue
         line = [wanted.label, f"`{arm}`" if arm else "-"]
         if number == 3:
             line.append(_kept(world, arm))
         for i in iterations:
             line.append(_interval(pass_at_1(world, arm, i, subset)) if arm else NOT_RUN)
-        lines.append([*line, *_published(number, wanted)])
+        lines.append([*line, *(theirs or ["-"] * len(published.BENCHMARKS))])
     return Table(header, lines, num_names=2)
 
 
@@ -188,9 +192,11 @@ def _kept(world, arm):
 
 
 def _published(number, wanted):
+    """By benchmark, at iterations 1 and 3; None where the paper has no such row."""
     row = next((r for r in published.rows() if _same(r, number, wanted)), None)
-    cells = [(benchmark, at) for benchmark in published.BENCHMARKS for at in (1, 3)]
-    return [f"{row.cells[cell][0]:.1f}" if row else "-" for cell in cells]
+    if row is None:
+        return None
+    return [f"{row.cells[b, 1][0]:.1f}, {row.cells[b, 3][0]:.1f}" for b in published.BENCHMARKS]
 
 
 def _same(row, number, wanted):

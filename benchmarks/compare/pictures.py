@@ -1,173 +1,174 @@
 """The pictures of a world as SVG: what was reached, at which cost, along training, and by what.
 
-Many arms stay apart by colour, marker and line together (Okabe and Ito's colours, told apart by
-colour-blind readers); along training each arm has a panel of its own, the others grey behind it.
-The same figures give the same bytes.
+Arms stay apart by colour and marker together (Okabe and Ito's colours, told apart by colour-blind
+readers). More than `FEW` of them are not drawn as lines over each other: each has a panel of its
+own, with the reach of all in grey behind it. The same figures give the same bytes.
 """
 
 import io
 import math
 from itertools import cycle
-from statistics import fmean, stdev
+from statistics import fmean
 
-from benchmarks.compare.analysis import (
-    cost,
-    is_trained,
-    mechanism,
-    pass_at_1,
-    run_mean,
-    seconds,
-)
+import numpy as np
+
+from benchmarks.compare import budgets as paying
+from benchmarks.compare.analysis import cost, difference, is_trained, mechanism, pass_at_1, run_mean
 from murphy_agents.show.curves import COLOURS
 
-BUDGETS = {
-    "generations": lambda costs: costs.get("generations", 0.0),
-    "trained tokens": lambda costs: costs.get("trained tokens", 0.0),
-    "seconds of training": seconds,
-}
-"""What is paid, of a run's costs."""
+FEW = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-_LINES = ("-", "--", ":", "-.")
-_GREY = "#9A9A9A"
+_GREY = "#8C8C8C"
 _COLUMNS = 4
 _PLAIN = {"svg.fonttype": "none", "svg.hashsalt": "murphy", "font.family": "sans-serif"}
+_ENDS = (-2, 102)
 
 
 def styles(world):
-    """Arm -> colour, marker, line; grey for models that were not trained."""
-    marks = zip(cycle(COLOURS), (m for m in _MARKERS for _ in COLOURS), strict=False)
-    lines = (line for line in cycle(_LINES) for _ in COLOURS)
+    """Arm -> colour and marker; grey for models that were not trained."""
+    marks = zip(cycle(COLOURS), (m for m in cycle(_MARKERS) for _ in COLOURS), strict=False)
     greys = cycle(_MARKERS)
     return {
-        arm: (*next(marks), next(lines)) if is_trained(world, arm) else (_GREY, next(greys), ":")
-        for arm in world.names
+        arm: next(marks) if is_trained(world, arm) else (_GREY, next(greys)) for arm in world.names
     }
 
 
 def reached(world, subset):
-    """One line an arm: pass@1 at the first and the last iteration with their intervals."""
-    iterations = sorted({1, world.iterations})
-    figure, axes = _sheet(1, 1, (9.0, 1.1 + 0.34 * len(world.names)))
-    ax, drawn = axes[0], styles(world)
+    """One line an arm: pass@1 at the first and the last iteration, and its gain over the start."""
+    has_base = "base" in world.names
+    figure, axes = _sheet(1, 1 + has_base, (11.0, 1.2 + 0.32 * len(world.names)), share="y")
+    drawn, last = styles(world), world.iterations
     for place, arm in enumerate(world.names):
-        colour = drawn[arm][0]
-        for iteration in iterations:
-            found = pass_at_1(world, arm, iteration, subset)
-            is_last = iteration == world.iterations
-            ax.plot([_pct(found.low), _pct(found.high)], [place, place], color=colour,
-                    linewidth=2.4 if is_last else 1.2, alpha=1 if is_last else 0.6)  # fmt: skip
-            ax.plot([_pct(found.mean)], [place], "o" if is_last else "|", color=colour,
-                    markersize=7 if is_last else 10)  # fmt: skip
-    ax.set_yticks(range(len(world.names)), world.names)
-    ax.invert_yaxis()
-    ax.set_ylim(len(world.names) - 0.4, -0.6)
-    ax.set_xlim(-2, 102)
-    ax.grid(axis="x", alpha=0.25)
-    ax.set_xlabel(
-        f"pass@1 in percent, 95 % interval; dot: iteration {world.iterations}, bar: iteration 1"
-    )
+        colour, marker = drawn[arm]
+        if last > 1:
+            _bar(axes[0], place, pass_at_1(world, arm, 1, subset), colour, "|", thick=False)
+        _bar(axes[0], place, pass_at_1(world, arm, last, subset), colour, marker)
+        if has_base and arm != "base":
+            gain = difference(world, arm, "base", last, subset)
+            if gain is not None:
+                _bar(axes[1], place, gain, colour, marker)
+    axes[0].set_yticks(range(len(world.names)), world.names)
+    axes[0].set_ylim(len(world.names) - 0.4, -0.6)
+    axes[0].set_xlim(_ENDS)
+    axes[0].set_xlabel(f"pass@1, percent (thick: iteration {last}, thin: iteration 1)")
+    if has_base:
+        axes[1].axvline(0, color=_GREY, linewidth=1)
+        axes[1].set_xlabel(f"gain over base at iteration {last}, points")
+    for ax in axes:
+        ax.grid(axis="x", alpha=0.25)
     return _svg(figure)
 
 
+def _bar(ax, place, found, colour, marker, thick=True):
+    width, alpha, size = (2.4, 1.0, 6) if thick else (1.2, 0.6, 9)
+    ends = [_pct(found.low), _pct(found.high)]
+    ax.plot(ends, [place, place], color=colour, linewidth=width, alpha=alpha)
+    ax.plot([_pct(found.mean)], [place], marker, color=colour, markersize=size)
+
+
 def budgets(world, subset):
-    """pass@1 at the last iteration over each of the three budgets."""
+    """pass@1 at the last iteration over each of the three budgets: the ends, the way to them."""
     trained = [arm for arm in world.names if is_trained(world, arm)]
-    figure, axes = _sheet(1, len(BUDGETS), (11.0, 3.4 + 0.22 * math.ceil(len(trained) / 4)))
-    drawn, bases = styles(world), [arm for arm in world.names if not is_trained(world, arm)]
-    for ax, (name, paid) in zip(axes, BUDGETS.items(), strict=True):
-        for arm in trained:
-            _spent(ax, world, arm, subset, paid, drawn[arm])
-        if "base" in bases:
+    with_paths = paying.arms_with_paths(world, subset) if len(trained) <= FEW else []
+    size = (11.0, 3.4 + 0.22 * math.ceil(len(trained) / _COLUMNS))
+    figure, axes = _sheet(1, len(paying.BUDGETS), size, share="y")
+    drawn = styles(world)
+    for ax, (name, paid) in zip(axes, paying.BUDGETS.items(), strict=True):
+        if "base" in world.names:
             level = pass_at_1(world, "base", world.iterations, subset).mean
             ax.axhline(_pct(level), color=_GREY, linestyle=":", linewidth=1.2, label="base")
+        for arm in trained:
+            if arm in with_paths:
+                _way(ax, paying.along(world, arm, subset, name), drawn[arm][0])
+            _end(ax, world, arm, subset, paid, drawn[arm])
         ax.set_xlabel(f"{name} of one run")
         ax.set_xlim(left=0)
-        ax.set_ylim(-2, 102)
+        ax.set_ylim(_ENDS)
         ax.grid(alpha=0.25)
         ax.xaxis.set_major_locator(_few_ticks())
     axes[0].set_ylabel(f"pass@1 in percent, iteration {world.iterations}")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    place = {"loc": "outside lower center", "ncols": _COLUMNS}
+    figure.legend(handles, labels, **place, frameon=False, fontsize=9)
     return _svg(figure)
 
 
-def _spent(ax, world, arm, subset, paid, style):
-    """The end of an arm's runs with its interval, and the way to it where there is one."""
-    colour, marker, line = style
+def _end(ax, world, arm, subset, paid, style):
+    """What an arm's runs paid and reached in the end, with the interval."""
+    colour, marker = style
     found = pass_at_1(world, arm, world.iterations, subset)
-    at = fmean(paid(run.costs) for run in world.of(arm))
+    spent = fmean(paid(run.costs) for run in world.of(arm))
     ends = [[_pct(found.mean - found.low)], [_pct(found.high - found.mean)]]
-    ax.errorbar([at], [_pct(found.mean)], yerr=ends, fmt=marker, color=colour, capsize=2,
-                markersize=6, linewidth=1.2, label=arm)  # fmt: skip
-    points = along(world, arm, subset)
-    if points:
-        costs = [fmean(paid(p["costs"]) for p in at_step) for _, at_step, _, _ in points]
-        ax.plot(costs, [_pct(mean) for _, _, mean, _ in points], line, color=colour, linewidth=1.2)
+    ax.errorbar([spent], [_pct(found.mean)], yerr=ends, fmt=marker, color=colour, ecolor=colour,
+                elinewidth=0.9, capsize=2, markersize=6, label=arm)  # fmt: skip
 
 
-def along(world, arm, subset):
-    """(step, the runs' points, mean, half width) of the checkpoints that every run has.
-
-    The half width is Student's over the runs, at the tasks at hand: 0 of a single run.
-    """
-    runs = [{point["step"]: point for point in run.curve} for run in world.of(arm)]
-    steps = sorted(set.intersection(*map(set, runs))) if runs else []
-    found = []
-    for step in steps:
-        points = [run[step] for run in runs]
-        if all(subset in point["pass_at_1"] for point in points):
-            values = [point["pass_at_1"][subset][-1] for point in points]
-            found.append((step, points, fmean(values), _half(values)))
-    return found
+def _way(ax, points, colour):
+    paid, found = zip(*points, strict=True)
+    ax.plot(paid, [_pct(f.mean) for f in found], color=colour, linewidth=1.5)
+    low, high = [_pct(f.low) for f in found], [_pct(f.high) for f in found]
+    ax.fill_between(paid, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def curves(world, subset):
-    """pass@1 at the last iteration along training, a panel an arm; None without checkpoints."""
-    lines = {arm: along(world, arm, subset) for arm in world.names if is_trained(world, arm)}
-    lines = {arm: points for arm, points in lines.items() if points}
-    if not lines:
+def panels(world, subset, budget):
+    """pass@1 along a budget, a panel an arm; None without checkpoints or for few arms."""
+    arms = paying.arms_with_paths(world, subset)
+    if len(arms) <= FEW:
         return None
-    columns = min(_COLUMNS, len(lines))
-    rows = math.ceil(len(lines) / columns)
-    figure, axes = _sheet(rows, columns, (2.75 * columns, 2.1 * rows + 0.5), share=True)
+    ways = {arm: paying.along(world, arm, subset, budget) for arm in arms}
+    grid, low, high = _reach(ways.values())
+    rows = math.ceil(len(arms) / _COLUMNS)
+    figure, axes = _sheet(rows, _COLUMNS, (11.0, 1.75 * rows + 0.5), share=True)
     drawn = styles(world)
-    for ax, arm in zip(axes, lines, strict=False):
-        for other, points in lines.items():
-            if other != arm:
-                _line(ax, points, _GREY, 0.7, 0.5)
-        _line(ax, lines[arm], drawn[arm][0], 2.0, 1.0)
-        steps = [step for step, *_ in lines[arm]]
-        low = [_pct(max(0, mean - half)) for *_, mean, half in lines[arm]]
-        high = [_pct(min(1, mean + half)) for *_, mean, half in lines[arm]]
-        ax.fill_between(steps, low, high, color=drawn[arm][0], alpha=0.2, linewidth=0)
+    for ax, arm in zip(axes, arms, strict=False):
+        ax.fill_between(grid, low, high, color=_GREY, alpha=0.2, linewidth=0)
+        _way(ax, ways[arm], drawn[arm][0])
         ax.set_title(arm, fontsize=9, loc="left")
-        ax.set_ylim(-2, 102)
+        ax.set_ylim(_ENDS)
         ax.grid(alpha=0.25)
-    for ax in axes[len(lines) :]:
+        ax.xaxis.set_major_locator(_few_ticks())
+    for ax in axes[len(arms) :]:
         ax.remove()
-    figure.supxlabel("step", fontsize=10)
+    for ax in axes[max(0, len(arms) - _COLUMNS) : len(arms)]:
+        ax.tick_params(labelbottom=True)
+    figure.supxlabel(f"{budget} of one run", fontsize=10)
     figure.supylabel(f"pass@1 in percent, iteration {world.iterations}", fontsize=10)
     return _svg(figure)
+
+
+def _reach(ways):
+    """From the lowest arm to the highest, where there are any."""
+    ways = [tuple(zip(*((paid, f.mean) for paid, f in way), strict=True)) for way in ways]
+    first, last = min(paid[0] for paid, _ in ways), max(paid[-1] for paid, _ in ways)
+    grid = np.linspace(first, last, 50)
+    nowhere = {"left": np.nan, "right": np.nan}
+    means = np.array([np.interp(grid, paid, values, **nowhere) for paid, values in ways])
+    known = ~np.isnan(means).all(axis=0)
+    low, high = np.nanmin(means[:, known], axis=0), np.nanmax(means[:, known], axis=0)
+    return grid[known], 100 * low, 100 * high
 
 
 def probing(world, subset):
     """One mark a run: share of loud first attempts and pass@1; None where it is not told."""
     if all(mechanism(world, arm, "loud", subset) is None for arm in world.names):
         return None
-    figure, axes = _sheet(1, 1, (8.4, 4.6))
+    figure, axes = _sheet(1, 1, (8.4, 4.4))
     ax, drawn = axes[0], styles(world)
     for arm in world.names:
-        colour, marker, _ = drawn[arm]
-        told = [
-            run for run in world.of(arm) if run.mechanism.get(subset, {}).get("loud") is not None
+        shares = {run: run.mechanism.get(subset, {}).get("loud") for run in world.of(arm)}
+        marks = [
+            (_pct(share), _pct(run_mean(world, run, world.iterations, subset)))
+            for run, share in shares.items()
+            if share is not None
         ]
-        ax.plot([_pct(run.mechanism[subset]["loud"]) for run in told],
-                [_pct(run_mean(world, run, world.iterations, subset)) for run in told],
-                marker, color=colour, alpha=0.75, markersize=7, label=arm)  # fmt: skip
+        if marks:
+            colour, marker = drawn[arm]
+            ax.plot(*zip(*marks, strict=True), marker, color=colour, alpha=0.75, markersize=7,
+                    linestyle="", label=arm)  # fmt: skip
     ax.set_xlabel("first attempts that are loud, percent")
     ax.set_ylabel(f"pass@1 in percent, iteration {world.iterations}")
-    ax.set_xlim(-2, 102)
-    ax.set_ylim(-2, 102)
+    ax.set_xlim(_ENDS)
+    ax.set_ylim(_ENDS)
     ax.grid(alpha=0.25)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
     return _svg(figure)
@@ -176,19 +177,6 @@ def probing(world, subset):
 def has_costs(world):
     """Whether there is anything to draw over budgets."""
     return any(cost(world, arm, "generations") for arm in world.names)
-
-
-def _line(ax, points, colour, width, alpha):
-    steps, means = [p[0] for p in points], [_pct(p[2]) for p in points]
-    ax.plot(steps, means, color=colour, linewidth=width, alpha=alpha)
-
-
-def _half(values):
-    if len(values) < 2:
-        return 0.0
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
 def _pct(share):
@@ -205,7 +193,8 @@ def _sheet(rows, columns, size, share=False):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    shared = {"sharex": share is True, "sharey": bool(share)}
+    axes = figure.subplots(rows, columns, squeeze=False, **shared)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=9)

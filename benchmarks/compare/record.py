@@ -20,7 +20,7 @@ ALL = "all"
 """The subset that every world has."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One evaluation, and what its training cost."""
 
@@ -41,7 +41,7 @@ class Run:
         return f"{self.arm} of {self.start}" + ("" if self.seed is None else f", seed {self.seed}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """The header, and the runs."""
 

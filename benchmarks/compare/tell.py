@@ -1,6 +1,6 @@
 """The report in blocks: a summary of what was expected and found, then world by world."""
 
-from benchmarks.compare import expected, paper_tables, pictures, spread
+from benchmarks.compare import budgets, expected, paper_tables, pictures, spread
 from benchmarks.compare.analysis import (
     cost,
     difference,
@@ -188,7 +188,8 @@ def _paper(world, subset):
         yield Grid(
             table,
             f"Table {number}, {paper_tables.TITLES[number]}, {_named(subset)}.{kept} The paper's "
-            f"figures are of {paper_tables.MODEL}; only their order can be compared.",
+            f"figures are of {paper_tables.MODEL} at iterations 1 and 3; only their order can be "
+            "compared.",
         )
     gone = paper_tables.not_run(world)
     if gone:
@@ -217,9 +218,37 @@ def _budgets(world, subset):
     )
     about = f"pass@1 over generations, trained tokens and seconds, {world.world}"
     yield Picture(f"{world.world}-budgets", pictures.budgets(world, subset), about)
-    if drawn := pictures.curves(world, subset):
-        about = f"pass@1 along training, {world.world}: means, and intervals over runs"
-        yield Picture(f"{world.world}-curves", drawn, about)
+    for budget in budgets.BUDGETS:
+        if drawn := pictures.panels(world, subset, budget):
+            about = (
+                f"pass@1 along {budget}, {world.world}; grey: from the lowest arm to the highest"
+            )
+            yield Picture(f"{world.world}-{budget.replace(' ', '-')}", drawn, about)
+    yield from _equal(world, subset)
+
+
+def _equal(world, subset):
+    """What was reached by the most that all arms paid, along the curves."""
+    arms = budgets.arms_with_paths(world, subset)
+    if len(arms) < 2:
+        return
+    amounts = {name: budgets.shared(world, arms, subset, name) for name in budgets.BUDGETS}
+    lines = [
+        [f"`{arm}`"]
+        + [_run_interval(budgets.at(world, arm, subset, *at)) for at in amounts.items()]
+        for arm in arms
+    ]
+    tasks = world.settings.get("curve_tasks") or world.settings.get("eval_tasks")
+    yield Grid(
+        Table(["arm", *(f"{_count(paid)} {name}" for name, paid in amounts.items())], lines),
+        f"At equal budgets: pass@1 in percent at iteration {world.iterations}, {_named(subset)} of "
+        f"`{tasks}`, when every run had paid as much as the cheapest; straight lines between "
+        "checkpoints, 95 % intervals over runs.",
+    )
+
+
+def _run_interval(found):
+    return "-" if found is None else f"{percent(found.mean)} ({ends(found)})"
 
 
 def _total(world, arm):
@@ -305,15 +334,21 @@ def _made(world):
             f"`benchmarks/compare/results/{world.world}.jsonl`.",
         )
     )
-    header = ["arm", "start", "seed", *(f"iteration {i + 1}" for i in range(world.iterations))]
-    subset = subset_of(world)
+    yield from _every_run(world)
+
+
+def _every_run(world):
+    subset, last = subset_of(world), world.iterations
+    found = {(r.arm, r.start, r.seed): run_mean(world, r, last, subset) for r in world.runs}
+    seeds = sorted({run.seed for run in world.runs if run.seed is not None})
+    rows = dict.fromkeys((run.arm, run.start) for run in world.runs)
     lines = [
-        [f"`{run.arm}`", run.start, "-" if run.seed is None else str(run.seed)]
-        + [percent(run_mean(world, run, i + 1, subset)) for i in range(world.iterations)]
-        for run in world.runs
+        [f"`{arm}`", start, *(percent(found.get((arm, start, seed))) for seed in (None, *seeds))]
+        for arm, start in rows
     ]
     yield Grid(
-        Table(header, lines, num_names=3), f"pass@1 in percent of every run, {_named(subset)}."
+        Table(["arm", "start", "as it was", *(f"seed {seed}" for seed in seeds)], lines, 2),
+        f"Every run: pass@1 in percent at iteration {last}, {_named(subset)}.",
     )
 
 
