@@ -94,7 +94,7 @@ def _run(job, config, tasks, kinds, on_curves):
         job.row,
         job.start,
         job.seed,
-        tuple(_counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
+        tuple(counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
         tuple(_curve(job.folder / "curve", history, on_curves)),
@@ -105,8 +105,8 @@ def _with_all(kinds, tasks):
     return [*kinds.items(), (record.ALL, set(tasks))]
 
 
-def _counts(evaluation, iteration, tasks, num_runs):
-    """A digit per task; a task one of whose chains has no verdict has none."""
+def counts(evaluation, iteration, tasks, num_runs):
+    """A digit per task: how many chains solved it; a task with a chain without verdict has none."""
     solved, judged = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0)
     for chain in evaluation.chains:
         if chain.infra_error is None:

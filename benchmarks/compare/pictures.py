@@ -79,7 +79,7 @@ def budgets(world, subset):
             ax.axhline(_pct(level), color=_GREY, linestyle=":", linewidth=1.2, label="base")
         for arm in trained:
             if arm in with_paths:
-                _way(ax, paying.along(world, arm, subset, name), drawn[arm][0])
+                _way(ax, paying.along(world, arm, subset, name), *drawn[arm])
             _end(ax, world, arm, subset, paid, drawn[arm])
         ax.set_xlabel(f"{name} of one run")
         ax.set_xlim(left=0)
@@ -103,9 +103,10 @@ def _end(ax, world, arm, subset, paid, style):
                 elinewidth=0.9, capsize=2, markersize=6, label=arm)  # fmt: skip
 
 
-def _way(ax, points, colour):
+def _way(ax, points, colour, marker):
     paid, found = zip(*points, strict=True)
-    ax.plot(paid, [_pct(f.mean) for f in found], color=colour, linewidth=1.5)
+    ax.plot(paid, [_pct(f.mean) for f in found], color=colour, linewidth=1.5, marker=marker,
+            markersize=3)  # fmt: skip
     low, high = [_pct(f.low) for f in found], [_pct(f.high) for f in found]
     ax.fill_between(paid, low, high, color=colour, alpha=0.15, linewidth=0)
 
@@ -122,7 +123,7 @@ def panels(world, subset, budget):
     drawn = styles(world)
     for ax, arm in zip(axes, arms, strict=False):
         ax.fill_between(grid, low, high, color=_GREY, alpha=0.2, linewidth=0)
-        _way(ax, ways[arm], drawn[arm][0])
+        _way(ax, ways[arm], drawn[arm][0], "")
         ax.set_title(arm, fontsize=9, loc="left")
         ax.set_ylim(_ENDS)
         ax.grid(alpha=0.25)
