@@ -21,6 +21,7 @@ _QUICK = {
     "per_device_train_batch_size": 2,
     "max_completion_length": 8,
     "save_steps": 0,
+    "overwrite_output_dir": True,
 }
 _QUICK_TASKS = {"tasks": 4, "eval_tasks": 8}
 
