@@ -85,7 +85,7 @@ def budgets(world, subset):
         ax.set_xlim(left=0)
         ax.set_ylim(_ENDS)
         ax.grid(alpha=0.25)
-        ax.xaxis.set_major_locator(_few_ticks())
+        _few_ticks(ax.xaxis)
     axes[0].set_ylabel(f"pass@1 in percent, iteration {world.iterations}")
     handles, labels = axes[0].get_legend_handles_labels()
     place = {"loc": "outside lower center", "ncols": _COLUMNS}
@@ -127,7 +127,7 @@ def panels(world, subset, budget):
         ax.set_title(arm, fontsize=9, loc="left")
         ax.set_ylim(_ENDS)
         ax.grid(alpha=0.25)
-        ax.xaxis.set_major_locator(_few_ticks())
+        _few_ticks(ax.xaxis)
     for ax in axes[len(arms) :]:
         ax.remove()
     for ax in axes[max(0, len(arms) - _COLUMNS) : len(arms)]:
@@ -184,10 +184,12 @@ def _pct(share):
     return 100 * share
 
 
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
+def _few_ticks(axis):
+    """Such as 50k and 100k."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    return MaxNLocator(4)
+    axis.set_major_locator(MaxNLocator(4))
+    axis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _sheet(rows, columns, size, share=False):
