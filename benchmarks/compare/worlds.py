@@ -73,7 +73,7 @@ def config(file, output_dir, processes=None, quick=False):
 def _small(whole):
     """One seed and two steps of a tiny untrained model: every part runs, nothing is learned."""
     tasks = {name: _first(getattr(whole, name), n) for name, n in _QUICK_TASKS.items()}
-    curves = {name: None for name in ("curve_steps", "curve_tasks") if hasattr(whole, name)}
+    curves = {"curve_steps": [1, _QUICK["max_steps"]]} if getattr(whole, "curve_steps", 0) else {}
     return dataclasses.replace(whole, **_QUICK, **tasks, **curves, seeds=whole.seeds[:1])
 
 
