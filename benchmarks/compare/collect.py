@@ -36,6 +36,8 @@ OF_ARMS = (
     "balance", "loss_type", "hidden_share", "max_steps",
 )  # fmt: skip
 """Settings of a training by which arms can differ."""
+_OF_WHOLE_RUNS = ("problems", "pruned")
+"""Costs that are not told of checkpoints."""
 _VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
 _OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
 
@@ -153,11 +155,11 @@ def _curve(folder, history, kinds):
         if (found := re.fullmatch(r"step-(\d+)", path.name)) and (path / SUMMARY_FILE).exists()
     ]
     for step, path in sorted(steps):
-        found = Evaluation.load(path)
+        found, paid = Evaluation.load(path), _costs([m for m in history if m["step"] <= step])
         parts = {kind: _part(found, chosen) for kind, chosen in kinds.items()}
         yield {
             "step": step,
-            "costs": _costs([m for m in history if m["step"] <= step]),
+            "costs": {n: v for n, v in paid.items() if n not in _OF_WHOLE_RUNS},
             "pass_at_1": {
                 kind: [round(part.pass_at_1(i + 1), 4) for i in range(part.iterations)]
                 for kind, part in (parts | {record.ALL: found}).items()

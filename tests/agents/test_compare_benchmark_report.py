@@ -279,6 +279,7 @@ def test_arms_of_expectations_are_arms_of_their_worlds():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # processes that import much, on machines that have other work
 def test_a_quick_run_from_its_settings_to_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("mini.yaml").write_text("algorithms: [grpo, murphy_mars]\nseeds: [0, 1]\n")
@@ -300,3 +301,11 @@ def test_a_quick_run_from_its_settings_to_its_report(tmp_path, monkeypatch, caps
     before = {p: p.read_bytes() for p in home.rglob("*") if p.suffix in (".md", ".html", ".svg")}
     files.write_report(home)
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.slow
+def test_the_committed_report_is_that_of_the_committed_results():
+    there = files.load(files.HOME)
+    told = page.markdown(list(tell.report(there, expected.load())))
+    kept = files.HOME / "report.md"
+    assert not there or kept.read_text(encoding="utf-8") == told
