@@ -1,9 +1,10 @@
-"""What was expected of a world, and what was found: one test each, one family a world.
+"""What was expected of worlds, and what was found: a test each, in families.
 
 Every expectation names a bound that the difference of two arms should be beyond (or, `within`,
 should stay inside of). The test is Student's t over the pairs of runs against the nearest bound,
-two-sided, Holm's adjustment over the world's family. A verdict needs an adjusted p of at most
-`ALPHA` and an interval, which covers tasks too, that leaves the bound out.
+two-sided, with Holm's adjustment over the family, which may reach over several worlds. A verdict
+needs an adjusted p of at most `ALPHA` and an interval, which covers tasks too, that leaves the
+bound out. An expectation without a family is judged by its interval alone.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Expectation:
     bound: float
     """A share; 0 where nothing was expected."""
     why: str
+    family: str | None = None
+    """Over which p is adjusted; None: judged by the interval."""
 
     @property
     def pair(self):
@@ -72,6 +75,7 @@ class Finding:
     p: float | None = None
     """Against the nearest bound; None for fewer than two pairs."""
     p_holm: float | None = None
+    """None without a family too."""
     verdict: str = MISSING
 
 
@@ -94,15 +98,31 @@ def _expectation(world, family, line):
         raise ValueError(f"{world}: {line} has the kinds {kinds}; give one of {_KINDS}")
     (kind,) = kinds
     bound = 0.0 if kind == "open" else line[kind] / 100
-    where = line.get("iteration", family["iteration"]), line.get("subset", family["subset"])
-    return Expectation(world, line["arm"], line["other"], *where, kind, bound, line["why"])
+    own = None if line.get("judged") == "interval" else family["family"]
+    where = family["iteration"], family["subset"]
+    return Expectation(world, line["arm"], line["other"], *where, kind, bound, line["why"], own)
 
 
-def findings(world, expectations):
-    """A finding for each expectation of a world."""
-    found = [_found(world, expectation) for expectation in expectations]
-    adjusted = holm({i: f.p for i, f in enumerate(found) if f.p is not None})
-    return [_judged(f, adjusted.get(i)) for i, f in enumerate(found)]
+def findings(worlds, expectations):
+    """World -> a finding for each of its expectations.
+
+    Args:
+        worlds: the records of those that were run.
+        expectations: world -> what was expected.
+    """
+    found = [_found(w, e) for w in worlds for e in expectations.get(w.world, [])]
+    adjusted = {}
+    for family in {f.expectation.family for f in found} - {None}:
+        ps = {i: f.p for i, f in enumerate(found) if f.expectation.family == family}
+        adjusted |= holm({i: p for i, p in ps.items() if p is not None})
+    judged = [_judged(f, adjusted.get(i)) for i, f in enumerate(found)]
+    return {w.world: [f for f in judged if f.expectation.world == w.world] for w in worlds}
+
+
+def size_of(family, expectations):
+    """Expectations of a family, run or not; 1 where it is None."""
+    told = [e for found in expectations.values() for e in found]
+    return sum(e.family == family for e in told) if family else 1
 
 
 def _found(world, expected):
@@ -125,8 +145,9 @@ def _judged(found, p_holm):
         return found
     expected, interval = found.expectation, found.found
     bound = expected.nearest(interval.mean)
-    is_clear = p_holm is not None and p_holm <= ALPHA
-    is_clear = is_clear and not interval.low <= bound <= interval.high
+    is_clear = found.p is not None and not interval.low <= bound <= interval.high
+    if expected.family is not None:
+        is_clear = is_clear and p_holm is not None and p_holm <= ALPHA
     return Finding(
         expected, interval, found.num_pairs, found.p, p_holm, _verdict(expected, interval, is_clear)
     )

@@ -45,16 +45,16 @@ def write_report(folder, expectations=None):
 
 def write_figures(file, about, there, expectations):
     """The report's main figures as JSON."""
+    found = expected.findings(there, expectations)
     told = about | {
         "settings": {world.world: world.settings for world in there},
-        "worlds": {world.world: _figures(world, expectations) for world in there},
+        "worlds": {world.world: _figures(world, found[world.world]) for world in there},
     }
     file.write_text(json.dumps(told, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def _figures(world, expectations):
+def _figures(world, found):
     subset, last = tell.subset_of(world), world.iterations
-    found = expected.findings(world, expectations.get(world.world, []))
     return {
         "subset": subset,
         "pass_at_1": {

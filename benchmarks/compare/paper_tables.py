@@ -40,7 +40,6 @@ class Wanted:
     pruning: str = ""
     gamma: str = ""
     turns: int = 2
-    table: int = 1
 
 
 _MARS, _MERS, _NAIVE = {"algorithm": "murphy_mars"}, {"algorithm": "murphy_mers"}, "naive"
@@ -53,7 +52,7 @@ _HEAD = (
 ROWS = {
     1: _HEAD,
     2: (
-        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none", table=2),
+        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none"),
         *(
             Wanted(
                 f"MeRS, gamma {gamma:g}, {childless}",
@@ -61,24 +60,23 @@ ROWS = {
                 "MURPHY-MeRS" if childless == "literal" and gamma > 0.5 else "",
                 "none",
                 f"{gamma:g}",
-                table=2,
             )
             for gamma in (0.5, 0.9, 1.0)
             for childless in ("literal", "keep")
         ),
     ),
     3: (
-        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none", table=3),
+        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none"),
         *(
             Wanted(f"MaRS, IntraP keeps {b}", _MARS | {"prune": "intra_group", "prune_budget": b},
-                   "MURPHY-MaRS" if b == 2 else "", "IntraP", table=3)
+                   "MURPHY-MaRS" if b == 2 else "", "IntraP")
             for b in (2, 3)
         ),
         *(
             Wanted(
                 f"MaRS, InterP keeps {b}" + (", dropped pay as sampled" if pays else ""),
                 _MARS | {"prune": "inter_group", "prune_budget": b} | pays,
-                "MURPHY-MaRS" if b == 2 and not pays else "", "InterP", table=3,
+                "MURPHY-MaRS" if b == 2 and not pays else "", "InterP",
             )
             for b in (2, 3)
             for pays in ({}, {"prune_dropped_pays": "as_sampled"})
@@ -86,7 +84,7 @@ ROWS = {
     ),
     4: (
         *_HEAD[:2],
-        Wanted("naive, last attempt trained", {"algorithm": _NAIVE}, "naive-multi-turn", table=4),
+        Wanted("naive, last attempt trained", {"algorithm": _NAIVE}, "naive-multi-turn"),
         Wanted("naive, all attempts trained", {"algorithm": _NAIVE, "train_turns": "all"}),
         _HEAD[2],
         Wanted("tree without credit", _TREE),
@@ -94,10 +92,10 @@ ROWS = {
     ),
     5: (),
     6: (
-        Wanted("GRPO", {"algorithm": "grpo"}, "GRPO", turns=1, table=6),
+        Wanted("GRPO", {"algorithm": "grpo"}, "GRPO", turns=1),
         Wanted("MaRS, InterP keeps 2", _MARS | {"prune": "inter_group", "prune_budget": 2},
-               "MURPHY-MaRS", "InterP", turns=3, table=6),
-        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none", turns=3, table=6),
+               "MURPHY-MaRS", "InterP", turns=3),
+        Wanted("MaRS", _MARS, "MURPHY-MaRS", "none", turns=3),
     ),
 }  # fmt: skip
 _WHY_NOT = {5: "no arm varies the number of training tasks"}
@@ -166,18 +164,19 @@ def _table(world, subset, number, arms):
     iterations = range(1, world.iterations + 1)
     header = ["", "arm", *(["kept per task"] if number == 3 else [])]
     header += [f"iteration {i}" for i in iterations]
+    header += ["paper: updates"] if number == 3 else []
     header += [f"paper: {_SHORT[benchmark]}" for benchmark in published.BENCHMARKS]
     lines = []
     for place, wanted in enumerate(ROWS[number]):
         arm, theirs = arms.get(place), _published(number, wanted)
-        if arm is None and theirs is None:
-            continue
-        line = [wanted.label, f"`{arm}`" if arm else "-"]
-        if number == 3:
-            line.append(_kept(world, arm))
-        for i in iterations:
-            line.append(_interval(pass_at_1(world, arm, i, subset)) if arm else NOT_RUN)
-        lines.append([*line, *(theirs or ["-"] * len(published.BENCHMARKS))])
+        if arm or theirs:
+            kept = [_kept(world, arm)] if number == 3 else []
+            ours = [
+                _interval(pass_at_1(world, arm, i, subset)) if arm else NOT_RUN for i in iterations
+            ]
+            unknown = ["-"] * (len(header) - len(ours) - len(kept) - 2)
+            lines.append([wanted.label, f"`{arm}`" if arm else "-", *kept, *ours]
+                         + (theirs or unknown))  # fmt: skip
     return Table(header, lines, num_names=2)
 
 
@@ -192,11 +191,12 @@ def _kept(world, arm):
 
 
 def _published(number, wanted):
-    """By benchmark, at iterations 1 and 3; None where the paper has no such row."""
+    """Iterations 1 and 3 by benchmark, in table 3 after updates; None without such a row."""
     row = next((r for r in published.rows() if _same(r, number, wanted)), None)
     if row is None:
         return None
-    return [f"{row.cells[b, 1][0]:.1f}, {row.cells[b, 3][0]:.1f}" for b in published.BENCHMARKS]
+    figures = [f"{row.cells[b, 1][0]:.1f}, {row.cells[b, 3][0]:.1f}" for b in published.BENCHMARKS]
+    return ([row.updates] if number == 3 else []) + figures
 
 
 def _same(row, number, wanted):

@@ -40,12 +40,12 @@ def report(worlds, expectations):
         worlds: records, in the order in which they are told of.
         expectations: world -> what was expected.
     """
-    found = {w.world: expected.findings(w, expectations.get(w.world, [])) for w in worlds}
+    found = expected.findings(worlds, expectations)
     yield Heading(1, "Which algorithm is better")
     yield from _opening(worlds)
     yield from _summary(worlds, found, expectations)
     for world in worlds:
-        yield from _world(world, found[world.world])
+        yield from _world(world, found[world.world], expectations)
     yield from _reading()
 
 
@@ -74,9 +74,10 @@ def _summary(worlds, found, expectations):
                   "pairs", "p, Holm", "verdict"]  # fmt: skip
         yield Grid(
             Table(header, lines, num_names=3),
-            "p is against the nearest end of what was expected, adjusted over the expectations of "
-            f"its world. A verdict needs p of at most {expected.ALPHA} and an interval that leaves "
-            "that end out; else it is undecided. Reasons stand with each world.",
+            "p is against the nearest end of what was expected, by Holm's adjustment over the "
+            f"family. A verdict needs p of at most {expected.ALPHA} and an interval that leaves "
+            "that end out; where there is no p, the interval alone. Else it is undecided. Reasons "
+            "stand with each world.",
         )
     if missing := [name for name in expectations if name not in {w.world for w in worlds}]:
         yield Paragraph(f"Worlds with expectations that were not run: {', '.join(missing)}.")
@@ -94,7 +95,7 @@ def _verdict(found, with_world=False):
     return [e.world, *line] if with_world else line
 
 
-def _world(world, found):
+def _world(world, found, expectations):
     subset = subset_of(world)
     yield Heading(2, f"World: {world.world}")
     yield Paragraph(_ABOUT.get(world.world, f"Tasks: `{world.settings.get('eval_tasks')}`."))
@@ -109,7 +110,7 @@ def _world(world, found):
     yield from _paper(world, subset)
     yield from _budgets(world, subset)
     yield from _mechanism(world)
-    yield from _noise(world, subset, found)
+    yield from _noise(world, subset, found, expectations)
     yield from _made(world)
 
 
@@ -278,7 +279,7 @@ def _mechanism(world):
         yield Picture(f"{world.world}-probing", drawn, about)
 
 
-def _noise(world, subset, found):
+def _noise(world, subset, found, expectations):
     yield Heading(3, f"{world.world}: spread, and what could have been seen")
     where = world.iterations, subset
     parts = {
@@ -297,7 +298,8 @@ def _noise(world, subset, found):
         "Starts: noise of seeds taken off. Evaluations: of one run's mean, where every task is "
         "tried more than once.",
     )
-    lines = [_power(world, f.expectation, len(found)) for f in found if f.found is not None]
+    sizes = {f: expected.size_of(f.expectation.family, expectations) for f in found}
+    lines = [_power(world, f.expectation, sizes[f]) for f in found if f.found is not None]
     if lines:
         header = ["difference", "pairs", "sd of pairs", "seen at 0.05", "seen, Holm's first step"]
         yield Grid(
@@ -363,9 +365,10 @@ def _reading():
             "there are and how runs differ (Student's t over all runs); of models as they were, "
             "clusters alone. They speak of these starting models (docs/design/0603).",
             "Differences are taken run by run: to the run with the same start and seed, and to the "
-            "model that the run began with.",
-            "p values are Student's t over the pairs of runs, for the tasks at hand; Holm's "
-            "adjustment over the expectations of a world. Intervals are not adjusted.",
+            "model that the run began with, whose one evaluation all runs of a start share.",
+            "p values are Student's t over the pairs of runs, for the tasks at hand, by Holm's "
+            "adjustment over a family of expectations. Intervals are not adjusted. What was "
+            "expected, in which family: `benchmarks/compare/expected.yaml`.",
             "Seeds of the starting model, of training and of evaluation are set apart: all models "
             "are evaluated with the same random numbers.",
         )

@@ -1,5 +1,6 @@
 """Records of a comparison's worlds, and what is counted of them, by hand."""
 
+import dataclasses
 import json
 import math
 from statistics import stdev
@@ -13,7 +14,7 @@ from worlds_by_hand import ARMS, SETTINGS, run, small, world
 
 from benchmarks.compare import budgets, collect, expected, paper_tables, record, spread, worlds
 from benchmarks.compare.analysis import difference, mechanism, pairs_of, pass_at_1, run_differences
-from benchmarks.compare.expected import Expectation, findings
+from benchmarks.compare.expected import Expectation
 from murphy_agents.compare.results import rows
 from murphy_agents.stats.significance import seeds_p_value
 
@@ -142,8 +143,12 @@ APART = {"good": [15, 16, 15, 14, 15, 16], "bad": [5, 5, 6, 5, 5, 5]}
 DIFFERENCES = [0.5, 0.55, 0.45, 0.45, 0.5, 0.55]
 
 
-def expectation(kind, points=0, arm="good", other="bad"):
-    return Expectation("by hand", arm, other, 1, "all", kind, points / 100, "so it is")
+def expectation(kind, points=0, arm="good", other="bad", family="hand"):
+    return Expectation("by hand", arm, other, 1, "all", kind, points / 100, "so it is", family)
+
+
+def findings(made, wanted):
+    return expected.findings([made], {"by hand": wanted})["by hand"]
 
 
 @pytest.mark.parametrize(
@@ -191,9 +196,36 @@ def test_equal_arms_are_not_told_apart_and_held_to_be_alike():
     assert findings(many(longer), [expectation("within", 15)])[0].verdict == "held"
 
 
-def test_a_single_pair_of_runs_decides_nothing():
-    found = findings(many({"good": [20], "bad": [0]}), [expectation("above")])[0]
+@pytest.mark.parametrize("family", ["hand", None])
+def test_a_single_pair_of_runs_decides_nothing(family):
+    told = [expectation("above", family=family)]
+    found = findings(many({"good": [20], "bad": [0]}), told)[0]
     assert (found.num_pairs, found.p, found.verdict) == (1, None, "undecided")
+
+
+def test_without_a_family_the_interval_decides_alone():
+    same = many({"good": [15, 14, 15, 14], "bad": [15, 14, 15, 14]})
+    # As above, where p was too large.
+    (alike,) = findings(same, [expectation("within", 15, family=None)])
+    assert (alike.p, alike.p_holm, alike.verdict) == (0.125, None, "held")
+    wide = findings(many(APART), [expectation("above", 45, family=None)])[0]
+    assert wide.found.low < 0.45 < wide.found.mean
+    assert wide.verdict == "undecided"
+
+
+def test_a_family_reaches_over_worlds():
+    other = dataclasses.replace(many(APART), world="another")
+    told = expectation("above", 30)
+    wanted = {
+        "by hand": [told, expectation("above", 30, family=None)],
+        "another": [dataclasses.replace(told, world="another")],
+        "not run": [dataclasses.replace(told, world="not run")],
+    }
+    found = expected.findings([many(APART), other], wanted)
+    p = seeds_p_value(DIFFERENCES, 0.3)
+    told = [f.p_holm and pytest.approx(f.p_holm) for name in found for f in found[name]]
+    assert told == [2 * p, None, 2 * p]
+    assert (expected.size_of("hand", wanted), expected.size_of(None, wanted)) == (3, 1)
 
 
 def test_every_expectation_can_be_read():
@@ -203,12 +235,14 @@ def test_every_expectation_can_be_read():
     first = told["probe"][0]
     assert (first.arm, first.told, first.nearest(0.5)) == ("murphy_mars", "above 30 points", 0.3)
     assert told["repair"][1].told == "no expectation"
+    # H1, H2, H4, H5 and H7 of docs/design/0802.
+    assert expected.size_of("probe", told) == 5
 
 
 def test_an_expectation_of_two_kinds_is_refused(tmp_path):
     file = tmp_path / "expected.yaml"
     line = "{arm: a, other: b, above: 0, below: 5, why: because}"
-    file.write_text(f"w:\n  subset: all\n  iteration: 1\n  expectations: [{line}]\n")
+    file.write_text(f"w: {{family: w, subset: all, iteration: 1, expectations: [{line}]}}\n")
     with pytest.raises(ValueError, match=r"w: .* has the kinds \['above', 'below'\]; give one"):
         expected.load(file)
 
@@ -347,7 +381,7 @@ def test_published_figures_stand_beside_ours_and_the_rest_is_not_run():
     # 100 generations at 16 problems; nothing was pruned.
     rows = {row[0]: row[1:] for row in paper_tables.tables(found, "all")[3].rows}
     assert rows["MaRS"][:3] == ["`mars`", "6.2", "50.0 (0.0 to 100.0)"]
-    assert rows["MaRS"][3:] == ["79.7, 86.6", "44.7, 62.0", "7.0, 20.2"]
+    assert rows["MaRS"][3:] == ["72", "79.7, 86.6", "44.7, 62.0", "7.0, 20.2"]
     assert rows["MaRS, InterP keeps 2"][:3] == ["-", "not run", "not run"]
     assert "MaRS, InterP keeps 3" not in rows, "neither run nor published"
 
