@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.compare import expected, page, record, tell, worlds
 from benchmarks.compare.analysis import difference, pass_at_1
+from benchmarks.compare.wording import subset_of
 
 HOME = Path(__file__).parent
 MOST_BYTES = 300_000
@@ -54,7 +55,7 @@ def write_figures(file, about, there, expectations):
 
 
 def _figures(world, found):
-    subset, last = tell.subset_of(world), world.iterations
+    subset, last = subset_of(world), world.iterations
     return {
         "subset": subset,
         "pass_at_1": {

@@ -6,8 +6,9 @@ An arm is known by its settings, not by its name. A row that no arm of the world
 from dataclasses import dataclass
 
 from benchmarks.compare.analysis import cost, is_trained, pass_at_1
+from benchmarks.compare.wording import level
 from benchmarks.paper import published
-from murphy_agents.show.tables import Table, percent, spread
+from murphy_agents.show.tables import Table
 
 TITLES = {
     1: "algorithms",
@@ -171,9 +172,7 @@ def _table(world, subset, number, arms):
         arm, theirs = arms.get(place), _published(number, wanted)
         if arm or theirs:
             kept = [_kept(world, arm)] if number == 3 else []
-            ours = [
-                _interval(pass_at_1(world, arm, i, subset)) if arm else NOT_RUN for i in iterations
-            ]
+            ours = [level(pass_at_1(world, arm, i, subset)) if arm else NOT_RUN for i in iterations]
             unknown = ["-"] * (len(header) - len(ours) - len(kept) - 2)
             lines.append([wanted.label, f"`{arm}`" if arm else "-", *kept, *ours]
                          + (theirs or unknown))  # fmt: skip
@@ -203,7 +202,3 @@ def _same(row, number, wanted):
     if (row.table, row.model, row.strategy) != (number, MODEL, wanted.strategy):
         return False
     return (row.pruning or "none") == (wanted.pruning or "none") and row.gamma == wanted.gamma
-
-
-def _interval(found):
-    return f"{percent(found.mean)} ({spread(found)})"

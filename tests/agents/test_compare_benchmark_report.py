@@ -14,6 +14,7 @@ from worlds_by_hand import ARMS, SETTINGS, costs, run, small, world
 
 from benchmarks.compare import __main__ as command_line
 from benchmarks.compare import expected, files, page, pictures, record, tell, worlds
+from benchmarks.compare.wording import subset_of
 from murphy_agents.show.tables import Table
 
 ROOT = Path(__file__).parents[2]
@@ -242,7 +243,7 @@ def test_figures_can_be_had_as_json(tmp_path):
 
 
 def test_the_headline_is_of_vague_tasks_where_there_are_such():
-    assert (tell.subset_of(probe()), tell.subset_of(small())) == ("vague", "all")
+    assert (subset_of(probe()), subset_of(small())) == ("vague", "all")
 
 
 @pytest.mark.parametrize(
