@@ -82,8 +82,11 @@ def _world(world, found, expectations):
     yield Paragraph(_ABOUT.get(world.world, f"Tasks: `{world.settings.get('eval_tasks')}`."))
     yield Points(tuple(_counts(world)))
     if found:
-        told = [f"`{f.expectation.arm}` against `{f.expectation.other}`, {f.expectation.told}: "
-                f"{f.expectation.why}: {f.verdict}." for f in found]  # fmt: skip
+        told = [
+            f"`{f.expectation.arm}` - `{f.expectation.other}`: {f.expectation.told} "
+            f"({f.expectation.why}). Found: {f.verdict}."
+            for f in found
+        ]
         yield Paragraph("Expected, and why:")
         yield Points(tuple(told))
     yield from tell_world.reached(world)
@@ -105,7 +108,8 @@ def _counts(world):
     for name, line in world.subsets.items():
         yield f"{name}: {line.count('1')} of them."
     yield (
-        f"{len({run.arm for run in trained})} trained arms, {len(starts)} starting models, "
+        f"{len({run.arm for run in trained})} trained arms, "
+        f"{len(starts)} starting model{'s' * (len(starts) != 1)}, "
         f"{len(seeds)} seeds of training for each: {len(trained)} runs."
     )
     if apart := len(world.tasks) - len(world.tasks_of(ALL)):
