@@ -1,1 +1,1 @@
-"""Which algorithm is better, and why: worlds, rivals, and what was measured in them."""
+"""Which algorithm is better, and why: worlds, their runs, what was expected, and the report."""

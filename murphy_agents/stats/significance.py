@@ -1,8 +1,9 @@
 """Whether two models differ on the same tasks: p values of scipy's tests, and pass@k of few runs.
 
 Which test when: `sign_flip` wherever runs were sampled, `mcnemar` for one greedy run of each model.
-Both condition on these tasks and ask whether the two models could be one. scipy has no correction
-of Holm's; `holm` is ours.
+Both condition on these tasks and ask whether the two models could be one. `seeds_p_value` is for
+algorithms, each with several trainings: it asks whether more trainings would differ so. scipy has
+no correction of Holm's; `holm` is ours.
 
 scipy is imported when a test is asked for: it takes longer to load than all else here.
 """
@@ -10,7 +11,7 @@ scipy is imported when a test is asked for: it takes longer to load than all els
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -121,6 +122,38 @@ def mcnemar(a: Values, b: Values) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(gained, gained + lost, 0.5).pvalue)
+
+
+def seeds_p_value(differences: Sequence[float], against: float = 0.0) -> float:
+    """Two-sided p value of a mean difference between two algorithms over pairs of trainings.
+
+    Student's t with one degree of freedom less than there are pairs: the part that trainings have
+    in `statistics.seeds_interval`, for the tasks at hand. Where all differences are equal there is
+    no spread to go by, and p is what n pairs of one sign can say at least, 2 / 2**n; it is 1 where
+    they are equal to `against`.
+
+    Args:
+        differences: for each pair of trainings (same start and seed) the difference of their means.
+        against: the difference that is asked about.
+
+    Raises:
+        ValueError: fewer than two differences, or one that is not finite.
+
+    Example:
+        >>> round(seeds_p_value([0.1, 0.2, 0.3]), 4)
+        0.0742
+    """
+    if len(differences) < 2 or not all(map(math.isfinite, differences)):
+        raise ValueError(
+            f"the differences are {list(differences)}; give two finite ones at least, as their "
+            "spread cannot be told from one"
+        )
+    shifted = np.array(differences) - against
+    if np.ptp(shifted.round(_DECIMALS)) == 0:
+        return 1.0 if shifted[0].round(_DECIMALS) == 0 else 2 / 2 ** len(shifted)
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(shifted, 0.0).pvalue)
 
 
 def holm(ps: Mapping[Name, float]) -> dict[Name, float]:

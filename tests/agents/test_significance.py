@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from murphy_agents.stats.significance import holm, mcnemar, pass_at_k, sign_flip
+from murphy_agents.stats.significance import (
+    holm,
+    mcnemar,
+    pass_at_k,
+    seeds_p_value,
+    sign_flip,
+)
 from murphy_agents.stats.statistics import paired_interval
 
 
@@ -255,3 +261,27 @@ def test_holm_keeps_false_alarms_of_a_family_rare():
     alarms = [min(holm(numbered(ps)).values()) <= 0.05 for ps in families]
     # 1 - (1 - .05 / 6)^6 = .049; uncorrected it would be 1 - .95^6 = .265.
     assert 0.035 <= np.mean(alarms) <= 0.065
+
+
+def test_p_of_differences_between_trainings_is_students():
+    # Mean 2, sample variance 1, so t = 2 / sqrt(1/3) with 2 degrees of freedom, whose p is
+    # 1 - t / sqrt(t² + 2).
+    t = 2 * math.sqrt(3)
+    assert seeds_p_value([1, 2, 3]) == pytest.approx(1 - t / math.sqrt(t**2 + 2))
+    assert seeds_p_value([-1, -2, -3]) == seeds_p_value([1, 2, 3])
+    assert seeds_p_value([1, 2, 3], against=2) == pytest.approx(1)
+    assert seeds_p_value([0.31, 0.32, 0.33], against=0.3) == pytest.approx(
+        seeds_p_value([0.01, 0.02, 0.03])
+    )
+
+
+def test_differences_without_spread_say_what_their_number_can():
+    assert seeds_p_value([0.5] * 5) == 2 / 2**5
+    assert seeds_p_value([0.1 + 0.2, 0.3, 0.3], against=0.3) == 1
+    assert seeds_p_value([0.0, 0.0]) == 1
+
+
+@pytest.mark.parametrize("differences", [[], [0.5], [0.5, float("nan")]])
+def test_p_of_too_few_trainings_is_refused(differences):
+    with pytest.raises(ValueError, match="give two finite ones"):
+        seeds_p_value(differences)

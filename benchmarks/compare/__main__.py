@@ -1,0 +1,76 @@
+"""The command line: run worlds, keep their results, make the report."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from benchmarks import compare as package
+from benchmarks import report
+from benchmarks.compare import expected, files, record, worlds
+
+RUNS = Path("runs/benchmark")
+
+
+def main(arguments=None):
+    """Run what is left to do, write results and report; 1 where a run failed."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.report and (options.world or options.quick):
+        parser.error("--report trains nothing; give it without --world and --quick")
+    home = RUNS / "quick" if options.quick else files.HOME
+    try:
+        failed = {} if options.report else _run(options, home)
+        there = files.write_report(home)
+        if options.json:
+            files.write_figures(options.json, report.about(), there, expected.load())
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(f"written: {home / 'report.html'}, {home / 'report.md'}")
+    return 1 if failed else 0
+
+
+def _run(options, home):
+    """Do the worlds' comparisons and write their results; what failed."""
+    from benchmarks.compare.collect import world_of
+    from murphy_agents.compare.run import compare
+
+    failed = {}
+    chosen = [worlds.file_of(name) for name in options.world or [worlds.DEFAULT]]
+    runs = RUNS / "quick" if options.quick else RUNS
+    configs = [
+        worlds.config(file, runs / file.stem, options.processes, options.quick) for file in chosen
+    ]
+    for file, config in zip(chosen, configs, strict=True):
+        print(f"world {file.stem}")
+        went_wrong = dict(compare(config).failed)
+        found = world_of(file.stem, config, _command(file, options), went_wrong)
+        kept = files.results_file(home, file.stem)
+        record.save(found, kept)
+        if (size := kept.stat().st_size) > files.MOST_BYTES:
+            print(f"{kept} has {size:,} bytes, more than {files.MOST_BYTES:,}; evaluate less")
+        failed |= went_wrong
+    return failed
+
+
+def _command(file, options):
+    world = file.stem if file.parent == worlds.FOLDER else str(file)
+    words = ["python", "-m", package.__name__, "--world", world]
+    return shlex.join([*words, *(["--quick"] if options.quick else [])])
+
+
+def _parser():
+    parser = report.parser(package.__doc__.splitlines()[0])
+    parser.prog = f"python -m {package.__name__}"
+    parser.add_argument(
+        "--world", nargs="+", metavar="W", help=f"of {worlds.names()}, or a .yaml; default "
+        f"{worlds.DEFAULT}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing, make the report of what is there"
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="runs at the same time")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""Reads the finished runs of a comparison into a record."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psutil
+
+from benchmarks.compare import record
+from murphy_agents.compare import cells
+from murphy_agents.config import TrainConfig
+from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
+from murphy_agents.log import read_history
+from murphy_agents.run import origin
+from murphy_env import sources
+
+COSTS = {
+    "problems": "num_problems",
+    "generations": "num_generations",
+    "pruned": "num_pruned",
+    "trained tokens": "trained_tokens",
+    "generation s": "seconds/generation",
+    "execution s": "seconds/execution",
+    "update s": "seconds/update",
+}
+"""Sums over a run's steps, and the metrics that they are sums of."""
+OF_ARMS = (
+    "algorithm", "make_algorithm", "num_generations", "fanout", "num_turns", "gamma", "childless",
+    "prune", "prune_budget", "prune_rule", "prune_keep_descendants", "prune_alpha1",
+    "prune_alpha2", "prune_dropped_pays", "solved_early", "train_turns", "shuffle_credit", "scale",
+    "balance", "loss_type", "hidden_share", "max_steps",
+)  # fmt: skip
+"""Settings of a training by which arms can differ."""
+_OF_WHOLE_RUNS = ("problems", "pruned")
+"""Costs that are not told of checkpoints."""
+_VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
+_OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
+
+
+def world_of(name, config, command, failed):
+    """The record of a comparison, as far as it is done.
+
+    Args:
+        name: of the world.
+        config: of the comparison.
+        command: that makes it.
+        failed: what went wrong, by the name of the run.
+
+    Raises:
+        ValueError: nothing is finished, or an evaluation has more runs than can be written.
+    """
+    jobs = [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
+    done = [job for job in jobs if job.is_finished]
+    if not done:
+        raise ValueError(f"no run of world {name!r} is finished: {failed or 'none was begun'}")
+    if config.eval_runs >= len(record.DIGITS):
+        raise ValueError(f"eval_runs is {config.eval_runs}; give at most {len(record.DIGITS) - 1}")
+    clusters = Evaluation.load(done[0].evaluate.output_dir).clusters()
+    numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
+    kinds = _subsets(config.eval_tasks)
+    curve_tasks = getattr(config, "curve_tasks", None)
+    on_curves = _subsets(curve_tasks) if curve_tasks else kinds
+    origins = [origin.read(job.folder) for job in done if job.train]
+    return record.World(
+        world=name,
+        tasks=tuple(clusters),
+        clusters=tuple(numbers[cluster] for cluster in clusters.values()),
+        iterations=config.iterations,
+        eval_runs=config.eval_runs,
+        runs=tuple(_run(job, config, tuple(clusters), kinds, on_curves) for job in done),
+        subsets={
+            kind: "".join(str(int(task in chosen)) for task in clusters)
+            for kind, chosen in kinds.items()
+        },
+        settings={k: v for k, v in asdict(config).items() if k not in _OF_THE_PLACE},
+        arms={job.row: _settings(job) for job in reversed(done) if job.train},
+        failed=dict(failed),
+        command=command,
+        commits=tuple(sorted({found.commit for found in origins if found.commit})),
+        changed=any(found.is_changed for found in origins),
+        date=_date(done),
+        machine=_machine(),
+    )
+
+
+def _run(job, config, tasks, kinds, on_curves):
+    found = Evaluation.load(job.evaluate.output_dir)
+    history = read_history(job.folder) if job.train else []
+    clock = {"evaluation s": found.seconds} if job.train else {}
+    return record.Run(
+        job.row,
+        job.start,
+        job.seed,
+        tuple(counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
+        _costs(history) | {name: round(value, 1) for name, value in clock.items()},
+        {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
+        tuple(_curve(job.folder / "curve", history, on_curves)),
+    )
+
+
+def _with_all(kinds, tasks):
+    return [*kinds.items(), (record.ALL, set(tasks))]
+
+
+def counts(evaluation, iteration, tasks, num_runs):
+    """A digit per task: how many chains solved it; a task with a chain without verdict has none."""
+    solved, judged = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0)
+    for chain in evaluation.chains:
+        if chain.infra_error is None:
+            judged[chain.task_id] += 1
+            solved[chain.task_id] += evaluation.solved(chain, iteration)
+    whole = {task: judged[task] == num_runs for task in tasks}
+    return "".join(record.DIGITS[solved[t]] if whole[t] else record.NO_VERDICT for t in tasks)
+
+
+def _costs(history):
+    if not history:
+        return {}
+    sums = {name: sum(m.get(key, 0.0) for m in history) for name, key in COSTS.items()}
+    return {name: round(value, 1) for name, value in sums.items()}
+
+
+def _part(evaluation, chosen):
+    """The same evaluation of some tasks alone."""
+    kept = tuple(chain for chain in evaluation.chains if chain.task_id in chosen)
+    return replace(evaluation, chains=kept)
+
+
+def _mechanism(evaluation):
+    """Shares of first attempts that are loud, of second ones that repeat, that are right."""
+    firsts = [c.attempts[0].code for c in evaluation.chains if c.infra_error is None and c.attempts]
+    programs = [code for code in firsts if code is not None]
+    loud = [not re.search(r"\btry\b", code) for code in programs]
+    found = {"loud": sum(loud) / len(loud) if loud else None}
+    if evaluation.iterations > 1:
+        found["repeats"] = _known(evaluation.repeat_rate(2))
+        found["repairs"] = _known(evaluation.repair_rate(2))
+    return {name: value and round(value, 4) for name, value in found.items()}
+
+
+def _known(value):
+    return None if value != value else value
+
+
+def _curve(folder, history, kinds):
+    """Of the checkpoints that were evaluated, first step first."""
+    steps = [
+        (int(found[1]), path)
+        for path in folder.glob("step-*")
+        if (found := re.fullmatch(r"step-(\d+)", path.name)) and (path / SUMMARY_FILE).exists()
+    ]
+    for step, path in sorted(steps):
+        found, paid = Evaluation.load(path), _costs([m for m in history if m["step"] <= step])
+        parts = {kind: _part(found, chosen) for kind, chosen in kinds.items()}
+        yield {
+            "step": step,
+            "costs": {n: v for n, v in paid.items() if n not in _OF_WHOLE_RUNS},
+            "pass_at_1": {
+                kind: [round(part.pass_at_1(i + 1), 4) for i in range(part.iterations)]
+                for kind, part in (parts | {record.ALL: found}).items()
+                if part.chains
+            },
+        }
+
+
+def _subsets(source):
+    """Vague and clear tasks of the probe world, by their ids; no subsets elsewhere."""
+    tasks = [t for t in sources.load(source) if t.metadata.get("world") == "probe"]
+    found = {
+        "vague": {task.task_id for task in tasks if task.metadata["vague"]},
+        "clear": {task.task_id for task in tasks if not task.metadata["vague"]},
+    }
+    return {name: chosen for name, chosen in found.items() if chosen}
+
+
+def _settings(job):
+    """In which the training of an arm is not as `TrainConfig` has it."""
+    told = json.loads((job.folder / "config.json").read_text(encoding="utf-8"))
+    plain = TrainConfig()
+    found = {name: told[name] for name in OF_ARMS if name in told}
+    return {
+        name: value
+        for name, value in found.items()
+        if name in ("algorithm", "max_steps") or value != getattr(plain, name)
+    }
+
+
+def _date(done):
+    last = max(Path(job.evaluate.output_dir, SUMMARY_FILE).stat().st_mtime for job in done)
+    return datetime.datetime.fromtimestamp(last, datetime.UTC).strftime("%Y-%m-%d")
+
+
+def _machine():
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory GB": round(psutil.virtual_memory().total / 1e9),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _VERSIONS},
+    }
+
+
+def _processor():
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown")

@@ -1,0 +1,209 @@
+"""What is kept of a world's runs: a header and one line per run, small enough to commit.
+
+    {"format": 1, "world": ..., "tasks": [...], "subsets": {...}, "settings": {...}, ...}
+    {"arm": "grpo", "start": "warm-0", "seed": 0, "solved": ["0110", ...], "costs": {...}, ...}
+
+The whole report is made from these lines, so that nobody must train to rebuild it. Nothing here
+knows models or folders of runs.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+FORMAT = 1
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+"""Of counts in `Run.solved`; the largest is the most runs that an evaluation can have here."""
+NO_VERDICT = "-"
+ALL = "all"
+"""The subset that every world has."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One evaluation, and what its training cost."""
+
+    arm: str
+    start: str
+    seed: int | None
+    """Of training; None: not trained here."""
+    solved: tuple[str, ...]
+    """By iteration; a digit per task: how many runs of the evaluation solved it by then."""
+    costs: dict = field(default_factory=dict)
+    """Sums over training: generations, trained tokens, seconds; empty without training."""
+    mechanism: dict = field(default_factory=dict)
+    """Subset -> share by name: what first and second attempts are like."""
+    curve: tuple[dict, ...] = ()
+    """Checkpoints: {"step", "costs", "pass_at_1": subset -> shares by iteration}."""
+
+    def __str__(self):
+        return f"{self.arm} of {self.start}" + ("" if self.seed is None else f", seed {self.seed}")
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """The header, and the runs."""
+
+    world: str
+    tasks: tuple[str, ...]
+    clusters: tuple[int, ...]
+    """By task; equal for tasks with the same prompt."""
+    iterations: int
+    eval_runs: int
+    runs: tuple[Run, ...]
+    subsets: dict = field(default_factory=dict)
+    """Name -> a 0 or 1 per task."""
+    settings: dict = field(default_factory=dict)
+    """Of the comparison."""
+    arms: dict = field(default_factory=dict)
+    """Arm -> settings in which its training is not as `TrainConfig` has it."""
+    failed: dict = field(default_factory=dict)
+    """What went wrong, by the name of the run."""
+    command: str = ""
+    commits: tuple[str, ...] = ()
+    """That the runs were trained with."""
+    changed: bool = False
+    """Whether files differed from a commit's."""
+    date: str = ""
+    machine: dict = field(default_factory=dict)
+
+    @cached_property
+    def names(self):
+        """The arms, in the order in which they are there."""
+        return tuple(dict.fromkeys(run.arm for run in self.runs))
+
+    @cached_property
+    def parts(self):
+        """The names of the subsets, 'all' last."""
+        return (*self.subsets, ALL)
+
+    def of(self, arm):
+        """The runs of an arm."""
+        return [run for run in self.runs if run.arm == arm]
+
+    def cluster_of(self):
+        """Task -> its cluster."""
+        return {task: str(c) for task, c in zip(self.tasks, self.clusters, strict=True)}
+
+    def tasks_of(self, subset):
+        """Places of the tasks of a subset that have a verdict in every run.
+
+        Raises:
+            ValueError: there is no such subset, or none of its tasks has a verdict everywhere.
+        """
+        if subset not in self.parts:
+            raise ValueError(
+                f"there is no subset {subset!r} in world {self.world!r}; choose from {self.parts}"
+            )
+        found = [i for i in self._judged if subset == ALL or self.subsets[subset][i] == "1"]
+        if not found:
+            raise ValueError(
+                f"no task of {subset!r} in world {self.world!r} has a verdict in every run; see "
+                "the runs' evaluation.jsonl for what broke"
+            )
+        return found
+
+    @cached_property
+    def _judged(self):
+        lines = [line for run in self.runs for line in run.solved]
+        return [i for i in range(len(self.tasks)) if all(line[i] != NO_VERDICT for line in lines)]
+
+    def values(self, run, iteration, subset):
+        """Task -> share of the evaluation's runs that solved it by that iteration."""
+        counts = run.solved[iteration - 1]
+        return {
+            self.tasks[i]: DIGITS.index(counts[i]) / self.eval_runs for i in self.tasks_of(subset)
+        }
+
+
+def dumps(world):
+    """As text: the header's line and the runs' lines."""
+    head = {"format": FORMAT} | {
+        known.name: getattr(world, known.name)
+        for known in dataclasses.fields(world)
+        if known.name != "runs"
+    }
+    lines = [head, *map(dataclasses.asdict, world.runs)]
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
+def save(world, file):
+    """Write it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(dumps(world), encoding="utf-8")
+
+
+def load(file):
+    """Read what `save` wrote.
+
+    Raises:
+        ValueError: a line is no JSON object of the right kind; names file, line and fault.
+    """
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if not lines:
+        raise ValueError(f"{file} is empty; run the world again, or restore the file")
+    head = _object(file, 1, lines[0])
+    if (found := head.pop("format", None)) != FORMAT:
+        raise ValueError(f"{file}, line 1: format is {found!r}, {FORMAT} is known; run it again")
+    runs = []
+    for number, line in enumerate(lines[1:], 2):
+        runs.append(_made(file, number, Run, _object(file, number, line)))
+    world = _made(file, 1, World, head | {"runs": runs})
+    for number, run in enumerate(world.runs, 2):
+        if fault := _fault(world, run):
+            raise ValueError(f"{file}, line {number}, {run}: {fault}")
+    _check_once(file, world)
+    return world
+
+
+def _object(file, number, line):
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}, line {number} is no JSON: {error}; restore it") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}, line {number} is {type(found).__name__}, not an object")
+    return found
+
+
+def _made(file, number, kind, values):
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"{file}, line {number}: {unknown} are no keys of it; see record.py")
+    has_default = (dataclasses.MISSING, dataclasses.MISSING)
+    needed = [n for n, f in known.items() if (f.default, f.default_factory) == has_default]
+    if missing := [name for name in needed if name not in values]:
+        raise ValueError(f"{file}, line {number}: {missing} are missing; run the world again")
+    for name, f in known.items():
+        if name in values and "tuple" in str(f.type) and not isinstance(values[name], list):
+            raise ValueError(f"{file}, line {number}: {name} is {values[name]!r}, not a list")
+    listed = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return kind(**listed)
+
+
+def _fault(world, run):
+    """What is wrong with a run's line; None if nothing is."""
+    if len(run.solved) != world.iterations:
+        return f"{len(run.solved)} iterations, where the header has {world.iterations}"
+    allowed = set(DIGITS[: world.eval_runs + 1] + NO_VERDICT)
+    for iteration, counts in enumerate(run.solved, 1):
+        if len(counts) != len(world.tasks):
+            return f"{len(counts)} tasks at iteration {iteration}, not {len(world.tasks)}"
+        if odd := sorted(set(counts) - allowed):
+            return f"{odd} at iteration {iteration}, where counts to {world.eval_runs} belong"
+    if run.seed is not None and not isinstance(run.seed, int):
+        return f"seed is {run.seed!r}; give a whole number, or null for a model as it was"
+    return None
+
+
+def _check_once(file, world):
+    lengths = {"clusters": len(world.clusters)} | {n: len(s) for n, s in world.subsets.items()}
+    for name, length in lengths.items():
+        if length != len(world.tasks):
+            raise ValueError(f"{file}, line 1: {name} has {length} tasks, not {len(world.tasks)}")
+    seen = set()
+    for run in world.runs:
+        if (key := (run.arm, run.start, run.seed)) in seen:
+            raise ValueError(f"{file}: {run} is there twice; remove one")
+        seen.add(key)

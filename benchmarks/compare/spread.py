@@ -1,0 +1,102 @@
+"""By how much starts, trainings, tasks and samples differ, and what could have been seen.
+
+Standard deviations of pass@1, each of one source with the others averaged out or taken off. Where
+a part that is taken off is the larger one, 0 is left: nothing was seen of it.
+"""
+
+import math
+from statistics import fmean, stdev, variance
+
+import numpy as np
+
+from benchmarks.compare.analysis import run_differences, run_mean
+
+POWER = 0.8
+_QUANTILES = 2000
+
+
+def between_seeds(world, arm, iteration, subset):
+    """Of trainings from one start, pooled over the starts; None where no start has two."""
+    groups = [found for found in _by_start(world, arm, iteration, subset) if len(found) > 1]
+    if not groups:
+        return None
+    squares = sum((len(group) - 1) * variance(group) for group in groups)
+    return math.sqrt(squares / sum(len(group) - 1 for group in groups))
+
+
+def between_starts(world, arm, iteration, subset):
+    """Of starts, the noise that trainings leave in their means taken off; None of one start."""
+    groups = _by_start(world, arm, iteration, subset)
+    if len(groups) < 2:
+        return None
+    seeds = between_seeds(world, arm, iteration, subset) or 0.0
+    noise = fmean(seeds**2 / len(group) for group in groups)
+    return math.sqrt(max(0.0, variance(map(fmean, groups)) - noise))
+
+
+def between_tasks(world, arm, iteration, subset):
+    """Of clusters of tasks, runs averaged; None of one cluster."""
+    clusters = world.cluster_of()
+    rows = [world.values(run, iteration, subset) for run in world.of(arm)]
+    means = {}
+    for task in rows[0]:
+        means.setdefault(clusters[task], []).append(fmean(row[task] for row in rows))
+    return stdev(map(fmean, means.values())) if len(means) > 1 else None
+
+
+def of_sampling(world, arm, iteration, subset):
+    """Of one run's mean between evaluations; None where a task is tried once."""
+    n = world.eval_runs
+    if n < 2:
+        return None
+    squares = [
+        sum(share * (1 - share) / (n - 1) for share in values.values()) / len(values) ** 2
+        for values in (world.values(run, iteration, subset) for run in world.of(arm))
+    ]
+    return math.sqrt(fmean(squares))
+
+
+def of_pairs(world, arm, other, iteration, subset):
+    """Number of pairs of runs, and the standard deviation of their differences."""
+    found = run_differences(world, arm, other, iteration, subset)
+    return len(found), stdev(found) if len(found) > 1 else None
+
+
+def detectable(sd, num_pairs, alpha):
+    """The smallest true difference that Student's t over pairs finds in `POWER` of the cases.
+
+    Two-sided at level alpha, for normal differences with that standard deviation: the d with
+    P(|T| > t_alpha) = POWER, T noncentral with d·sqrt(n)/sd. 0 where the differences do not vary.
+
+    Raises:
+        ValueError: fewer than two pairs.
+    """
+    if num_pairs < 2:
+        raise ValueError(f"num_pairs is {num_pairs}; their spread cannot be told from one")
+    if sd == 0:
+        return 0.0
+    from scipy.optimize import brentq
+    from scipy.stats import t
+
+    limit = float(t.ppf(1 - alpha / 2, num_pairs - 1))
+    shift = brentq(lambda d: power(d, limit, num_pairs - 1) - POWER, 0.0, 3 * limit + 10)
+    return float(shift) * sd / math.sqrt(num_pairs)
+
+
+def power(shift, limit, freedom):
+    """P(|T| > limit) of the noncentral t, averaged over its chi-square at even quantiles.
+
+    `scipy.stats.nct` gives nan in its far tail.
+    """
+    from scipy.stats import chi2, norm
+
+    evenly = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    limits = limit * np.sqrt(chi2.ppf(evenly, freedom) / freedom)
+    return float((norm.sf(limits - shift) + norm.cdf(-limits - shift)).mean())
+
+
+def _by_start(world, arm, iteration, subset):
+    groups = {}
+    for run in world.of(arm):
+        groups.setdefault(run.start, []).append(run_mean(world, run, iteration, subset))
+    return list(groups.values())

@@ -1,0 +1,433 @@
+"""Records of a comparison's worlds, and what is counted of them, by hand."""
+
+import dataclasses
+import json
+import math
+from statistics import stdev
+
+import pytest
+import worlds_by_hand
+from evaluations import BROKEN, evaluation
+from scipy.stats import nct
+from test_compare_results import ARMS as BY_HAND
+from worlds_by_hand import ARMS, SETTINGS, run, small, world
+
+from benchmarks.compare import budgets, collect, expected, paper_tables, record, spread, worlds
+from benchmarks.compare.analysis import difference, mechanism, pairs_of, pass_at_1, run_differences
+from benchmarks.compare.expected import Expectation
+from murphy_agents.compare.results import rows
+from murphy_agents.stats.significance import seeds_p_value
+
+# --- records ---
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record.save(small(), tmp_path / "repair.jsonl")
+    again = record.load(tmp_path / "repair.jsonl")
+    assert record.dumps(again) == record.dumps(small())
+    assert again.names == ("base", "grpo", "murphy_mars")
+    assert again.values(again.runs[1], 3, "all") == {"a1": 0, "a2": 1, "b1": 1, "c1": 0}
+
+
+def test_shares_are_of_the_evaluations_runs_and_subsets_of_the_tasks():
+    found = world([run("base", "warm-0", None, "0123")], eval_runs=4, subsets={"vague": "0011"})
+    assert found.parts == ("vague", "all")
+    assert found.values(found.runs[0], 1, "vague") == {"b1": 0.5, "c1": 0.75}
+
+
+def test_tasks_without_a_verdict_somewhere_are_left_out_everywhere():
+    found = world([run("base", "warm-0", None, "01-1"), run("grpo", "warm-0", 0, "-111")])
+    assert found.tasks_of("all") == [1, 3]
+    gone = world([run("base", "warm-0", None, "----")])
+    with pytest.raises(ValueError, match="no task of 'all' in world 'repair'"):
+        gone.tasks_of("all")
+    with pytest.raises(ValueError, match=r"no subset 'vague' .* choose from \('all',\)"):
+        gone.tasks_of("vague")
+
+
+def changed(place, **values):
+    def change(lines):
+        told = json.loads(lines[place]) | values
+        kept = {name: value for name, value in told.items() if value is not ...}
+        return [json.dumps(kept) if i == place else line for i, line in enumerate(lines)]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [], "is empty"),
+        (lambda lines: ["{", *lines[1:]], "line 1 is no JSON"),
+        (lambda lines: [lines[0], "[1]"], "line 2 is list, not an object"),
+        (changed(0, format=0), "line 1: format is 0, 1 is known"),
+        (changed(0, tasks=...), r"line 1: \['tasks'\] are missing"),
+        (changed(0, clusters=[0, 1]), "line 1: clusters has 2 tasks, not 4"),
+        (changed(0, subsets={"vague": "01"}), "line 1: vague has 2 tasks, not 4"),
+        (changed(0, tasks="a1"), "line 1: tasks is 'a1', not a list"),
+        (changed(1, colour="red"), r"line 2: \['colour'\] are no keys"),
+        (changed(3, solved=["0101"]), "line 4, grpo of warm-0, seed 0: 1 iterations, .* has 3"),
+        (changed(1, solved=["01", "0101", "0101"]), "line 2, base of warm-0: 2 tasks at itera"),
+        (changed(1, solved=["0101", "0201", "0101"]), r"\['2'\] at iteration 2, where counts to 1"),
+        (changed(1, seed="0"), "seed is '0'"),
+        (changed(2, start="warm-0"), "base of warm-0 is there twice"),
+    ],
+)
+def test_a_malformed_record_is_refused(tmp_path, change, message):
+    file = tmp_path / "repair.jsonl"
+    lines = record.dumps(small()).splitlines()
+    file.write_text("\n".join(change(lines)), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        record.load(file)
+
+
+def test_counts_of_an_evaluation_are_one_digit_a_task():
+    found = evaluation({"a1": 1, "a2": 3, "b1": 0, "c1": BROKEN})
+    told = [collect.counts(found, i, ("a1", "a2", "b1", "c1"), 1) for i in (1, 2, 3)]
+    assert told == ["100-", "100-", "110-"]
+
+
+# --- means and differences ---
+
+
+def test_figures_are_those_of_a_comparison():
+    tasks = ("a1", "a2", "b1", "c1")
+    runs = [
+        run(name, r.start, r.seed, *(collect.counts(r.evaluation, i, tasks, 1) for i in (1, 2, 3)))
+        for name, group in BY_HAND.items()
+        for r in group
+    ]
+    found = world(runs)
+    for row in rows(BY_HAND):
+        for i, wanted in enumerate(row.pass_at_1):
+            assert pass_at_1(found, row.name, i + 1, "all") == wanted
+        for other, wanted in row.against.items():
+            assert difference(found, row.name, other, 3, "all") == wanted
+
+
+def test_differences_are_taken_run_by_run():
+    found = small()
+    assert [(str(a), str(b)) for a, b in pairs_of(found, "murphy_mars", "base")][1:3] == [
+        ("base of warm-0", "murphy_mars of warm-0, seed 1"),
+        ("base of warm-1", "murphy_mars of warm-1, seed 0"),
+    ]
+    # Tasks solved: 3 of 4 against 2, 1, 1; 4 against 2.
+    assert run_differences(found, "murphy_mars", "grpo", 3, "all") == [0.25, 0.5, 0.5, 0.5]
+    assert difference(found, "murphy_mars", "grpo", 3, "all").mean == 0.4375
+    assert pairs_of(found, "base", "grpo") == []
+    assert difference(found, "base", "grpo", 3, "all") is None
+
+
+def test_a_mechanism_is_averaged_over_runs_that_tell_it():
+    told = [{"all": {"loud": 0.25}}, {"all": {"loud": 0.75}}, {"all": {"loud": None}}, {}]
+    runs = [run("grpo", "warm-0", i, "0101", mechanism=m) for i, m in enumerate(told)]
+    assert mechanism(world(runs), "grpo", "loud", "all") == 0.5
+    assert mechanism(world(runs), "grpo", "repeats", "all") is None
+
+
+# --- what was expected ---
+
+
+def many(solved):
+    """Arm -> how many of 20 tasks its runs solve, by (start, seed); each task its own cluster."""
+    runs = [
+        record.Run(arm, f"warm-{i % 2}", i // 2, ("1" * n + "0" * (20 - n),))
+        for arm, counts in solved.items()
+        for i, n in enumerate(counts)
+    ]
+    tasks = tuple(map(str, range(20)))
+    return record.World("by hand", tasks, tuple(range(20)), 1, 1, tuple(runs))
+
+
+APART = {"good": [15, 16, 15, 14, 15, 16], "bad": [5, 5, 6, 5, 5, 5]}
+DIFFERENCES = [0.5, 0.55, 0.45, 0.45, 0.5, 0.55]
+
+
+def expectation(kind, points=0, arm="good", other="bad", family="hand"):
+    return Expectation("by hand", arm, other, 1, "all", kind, points / 100, "so it is", family)
+
+
+def findings(made, wanted):
+    return expected.findings([made], {"by hand": wanted})["by hand"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdict"),
+    [
+        (expectation("above"), "held"),
+        (expectation("above", 20), "held"),
+        # 10 of 20 tasks differ, so another 20 might differ by 60 points.
+        (expectation("above", 60), "undecided"),
+        (expectation("above", 90), "did not hold"),
+        (expectation("below"), "did not hold"),
+        (expectation("below", 90), "held"),
+        (expectation("below", arm="bad", other="good"), "held"),
+        (expectation("within", 90), "held"),
+        (expectation("within", 10), "did not hold"),
+        (expectation("within", 10, arm="bad", other="good"), "did not hold"),
+        (expectation("open"), "told apart"),
+        (expectation("above", arm="absent"), "not run"),
+    ],
+)
+def test_verdicts(wanted, verdict):
+    (found,) = findings(many(APART), [wanted])
+    assert found.verdict == verdict
+
+
+def test_p_is_against_the_nearest_end_and_adjusted_over_those_that_were_run():
+    wanted = [expectation("above", 30), expectation("within", 60), expectation("above", arm="no")]
+    found = findings(many(APART), wanted)
+    assert run_differences(many(APART), "good", "bad", 1, "all") == pytest.approx(DIFFERENCES)
+    against = [seeds_p_value(DIFFERENCES, 0.3), seeds_p_value(DIFFERENCES, 0.6)]
+    assert [f.p for f in found[:2]] == pytest.approx(against)
+    # The smaller of two is doubled; the larger stays, if it is not below that.
+    assert found[0].p_holm == pytest.approx(2 * against[0])
+    assert found[1].p_holm == pytest.approx(against[1])
+    assert (found[2].p, found[2].p_holm, found[2].num_pairs) == (None, None, 0)
+
+
+def test_equal_arms_are_not_told_apart_and_held_to_be_alike():
+    same = {"good": [15, 14, 15, 14], "bad": [15, 14, 15, 14]}
+    alike, apart = findings(many(same), [expectation("within", 15), expectation("open")])
+    # Four equal differences: p is 2 / 2**4, doubled by Holm, which is too much.
+    assert (alike.p, alike.p_holm, alike.verdict) == (0.125, 0.25, "undecided")
+    assert (apart.p, apart.verdict) == (1, "not told apart")
+    longer = {name: counts * 3 for name, counts in same.items()}
+    assert findings(many(longer), [expectation("within", 15)])[0].verdict == "held"
+
+
+@pytest.mark.parametrize("family", ["hand", None])
+def test_a_single_pair_of_runs_decides_nothing(family):
+    told = [expectation("above", family=family)]
+    found = findings(many({"good": [20], "bad": [0]}), told)[0]
+    assert (found.num_pairs, found.p, found.verdict) == (1, None, "undecided")
+
+
+def test_without_a_family_the_interval_decides_alone():
+    same = many({"good": [15, 14, 15, 14], "bad": [15, 14, 15, 14]})
+    # As above, where p was too large.
+    (alike,) = findings(same, [expectation("within", 15, family=None)])
+    assert (alike.p, alike.p_holm, alike.verdict) == (0.125, None, "held")
+    wide = findings(many(APART), [expectation("above", 45, family=None)])[0]
+    assert wide.found.low < 0.45 < wide.found.mean
+    assert wide.verdict == "undecided"
+
+
+def test_a_family_reaches_over_worlds():
+    other = dataclasses.replace(many(APART), world="another")
+    told = expectation("above", 30)
+    wanted = {
+        "by hand": [told, expectation("above", 30, family=None)],
+        "another": [dataclasses.replace(told, world="another")],
+        "not run": [dataclasses.replace(told, world="not run")],
+    }
+    found = expected.findings([many(APART), other], wanted)
+    p = seeds_p_value(DIFFERENCES, 0.3)
+    told = [f.p_holm and pytest.approx(f.p_holm) for name in found for f in found[name]]
+    assert told == [2 * p, None, 2 * p]
+    assert (expected.size_of("hand", wanted), expected.size_of(None, wanted)) == (3, 1)
+
+
+def test_every_expectation_can_be_read():
+    told = expected.load()
+    assert set(told) == {"repair", "probe", "probe_strong", "probe_blind", "probe_hedge"}
+    assert {e.subset for w, found in told.items() for e in found if w != "repair"} == {"vague"}
+    first = told["probe"][0]
+    assert (first.arm, first.told, first.nearest(0.5)) == ("murphy_mars", "above 30 points", 0.3)
+    assert told["repair"][1].told == "no expectation"
+    # H1, H2, H4, H5 and H7 of docs/design/0802.
+    assert expected.size_of("probe", told) == 5
+
+
+def test_an_expectation_of_two_kinds_is_refused(tmp_path):
+    file = tmp_path / "expected.yaml"
+    line = "{arm: a, other: b, above: 0, below: 5, why: because}"
+    file.write_text(f"w: {{family: w, subset: all, iteration: 1, expectations: [{line}]}}\n")
+    with pytest.raises(ValueError, match=r"w: .* has the kinds \['above', 'below'\]; give one"):
+        expected.load(file)
+
+
+# --- spread and power ---
+
+
+def test_spread_between_starts_seeds_and_tasks():
+    found, where = small(), (3, "all")
+    # GRPO solves 2 and 1 of 4 from one start, 1 and 2 from the other: a variance of 1/32 each.
+    assert spread.between_seeds(found, "grpo", *where) == pytest.approx(math.sqrt(1 / 32))
+    assert spread.between_starts(found, "grpo", *where) == 0
+    # 1 and 2 of 4.
+    assert spread.between_starts(found, "base", *where) == pytest.approx(math.sqrt(1 / 32))
+    assert spread.between_seeds(found, "base", *where) is None
+    # a1 in half of the runs and a2 in none, b1 in all, c1 in none.
+    assert spread.between_tasks(found, "grpo", *where) == pytest.approx(stdev([0.25, 1, 0]))
+    assert spread.of_pairs(found, "murphy_mars", "grpo", *where) == (4, 0.125)
+
+
+def test_noise_of_seeds_is_taken_off_the_spread_of_starts():
+    runs = [
+        run("grpo", start, seed, counts)
+        for start, group in {"warm-0": ("0000", "1000"), "warm-1": ("1110", "1111")}.items()
+        for seed, counts in enumerate(group)
+    ]
+    # Means 1/8 and 7/8 with a variance of 9/32; seeds have 1/32, their means of two half of it.
+    found = spread.between_starts(world(runs), "grpo", 1, "all")
+    assert found == pytest.approx(math.sqrt(9 / 32 - 1 / 64))
+
+
+def test_spread_of_sampling_needs_several_tries():
+    once, twice = (world([run("grpo", "warm-0", 0, "1111")], eval_runs=n) for n in (1, 2))
+    assert spread.of_sampling(once, "grpo", 1, "all") is None
+    # Each task's share of two tries has a variance of 1/4; the mean of four tasks a fourth of it.
+    assert spread.of_sampling(twice, "grpo", 1, "all") == pytest.approx(0.25)
+
+
+def test_what_could_have_been_seen():
+    # Tables of the paired t test: 10 pairs find .996 standard deviations in 80 % of the cases.
+    assert spread.detectable(0.1, 10, 0.05) == pytest.approx(0.0996, abs=1e-4)
+    assert spread.detectable(0.1, 10, 0.01) > spread.detectable(0.1, 10, 0.05)
+    assert spread.detectable(0.1, 2, 0.01) > 1, "two pairs see hardly anything"
+    assert spread.detectable(0.0, 10, 0.05) == 0
+    with pytest.raises(ValueError, match="num_pairs is 1"):
+        spread.detectable(0.1, 1, 0.05)
+
+
+@pytest.mark.parametrize("freedom", [3, 9])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 3.0])
+def test_power_is_that_of_the_noncentral_t(freedom, shift):
+    wanted = nct.sf(2.5, freedom, shift) + nct.cdf(-2.5, freedom, shift)
+    assert spread.power(shift, 2.5, freedom) == pytest.approx(wanted, abs=1e-4)
+
+
+# --- budgets ---
+
+
+def checkpoint(step, generations, share):
+    costs = worlds_by_hand.costs(generations, seconds=generations / 10)
+    return {"step": step, "costs": costs if step else {}, "pass_at_1": {"all": [0.0, share]}}
+
+
+def along_training():
+    base = run("base", "warm-0", None, "0000", "0000", curve=[checkpoint(0, 0, 0.1)])
+    cheap = [
+        run("murphy_mars", "warm-0", seed, "0000", "0000",
+            curve=[checkpoint(10, 100, 0.3), checkpoint(20, 200, last)])
+        for seed, last in ((0, 0.5), (1, 0.7))
+    ]  # fmt: skip
+    dear = run("grpo", "warm-0", 0, "0000", "0000", curve=[checkpoint(20, 400, 0.5)])
+    return world([base, dear, *cheap])
+
+
+def test_paths_begin_with_the_starting_model():
+    found = along_training()
+    grpo = found.of("grpo")[0]
+    assert budgets.path(found, grpo, "all", "generations") == ([0, 400], [0.1, 0.5])
+    assert budgets.path(found, grpo, "all", "seconds of training") == ([0, 43], [0.1, 0.5])
+    assert budgets.arms_with_paths(found, "all") == ["grpo", "murphy_mars"]
+    assert budgets.arms_with_paths(found, "vague") == []
+    assert budgets.arms_with_paths(small(), "all") == []
+
+
+def test_equal_budgets_are_read_off_the_paths():
+    found = along_training()
+    assert budgets.shared(found, ["grpo", "murphy_mars"], "all", "generations") == 200
+    assert budgets.at(found, "grpo", "all", "generations", 200).mean == pytest.approx(0.3)
+    half = budgets.at(found, "murphy_mars", "all", "generations", 150)
+    assert half.mean == pytest.approx((0.4 + 0.5) / 2)
+    # Student's t with one degree of freedom is 12.7: cut at what a share can be.
+    assert (half.low, half.high) == (0, 1)
+    assert budgets.at(found, "murphy_mars", "all", "generations", 201) is None
+    (_, first), (paid, second), (_, third) = budgets.along(
+        found, "murphy_mars", "all", "generations"
+    )
+    assert (first.mean, paid, second.mean, third.mean) == pytest.approx((0.1, 100, 0.3, 0.6))
+
+
+# --- the paper's tables ---
+
+
+def with_arms(arms, own=None):
+    runs = [run("base", "warm-0", None, "0010")]
+    runs += [run(arm, "warm-0", 0, "0110") for arm in arms]
+    return world(runs, arms=arms, settings={**SETTINGS, "arms": own})
+
+
+def test_arms_are_known_by_their_settings():
+    mars = ARMS["murphy_mars"]
+    found = with_arms(
+        {
+            "odd": mars | {"balance": "turns"},
+            "some_name": mars,
+            "g": ARMS["grpo"],
+            "i2": mars | {"prune": "intra_group", "prune_budget": 2},
+            "three": mars | {"fanout": [2, 2, 3]},
+            "rival": mars | {"make_algorithm": "benchmarks.compare.rivals:rlef"},
+        }
+    )
+    told = paper_tables.tables(found, "all")
+    assert sorted(told) == [1, 3, 6]
+    assert [row[1] for row in told[1].rows] == ["`base`", "`g`", "`some_name`"]
+    assert [row[:2] for row in told[6].rows] == [
+        ["GRPO", "`g`"],
+        ["MaRS, InterP keeps 2", "-"],
+        ["MaRS", "`three`"],
+    ]
+    assert paper_tables.rest(found) == ["odd", "rival"]
+    assert paper_tables.not_run(found)[5] == "no arm varies the number of training tasks"
+
+
+def test_published_figures_stand_beside_ours_and_the_rest_is_not_run():
+    mars = ARMS["murphy_mars"]
+    found = with_arms({"mars": mars, "i2": mars | {"prune": "intra_group", "prune_budget": 2}})
+    # 100 generations at 16 problems; nothing was pruned.
+    rows = {row[0]: row[1:] for row in paper_tables.tables(found, "all")[3].rows}
+    assert rows["MaRS"][:3] == ["`mars`", "6.2", "50.0 (0.0 to 100.0)"]
+    assert rows["MaRS"][3:] == ["72", "79.7, 86.6", "44.7, 62.0", "7.0, 20.2"]
+    assert rows["MaRS, InterP keeps 2"][:3] == ["-", "not run", "not run"]
+    assert "MaRS, InterP keeps 3" not in rows, "neither run nor published"
+
+
+def test_arms_with_a_budget_of_their_own_are_no_rows():
+    arms = {"tokens": ARMS["grpo"], "wide": ARMS["murphy_mars"]}
+    own = {"tokens": {"like": "grpo", "equal": "trained tokens"}, "wide": {"fanout": [2, 9]}}
+    found = with_arms(arms, own)
+    assert [row[1] for row in paper_tables.tables(found, "all")[1].rows] == ["`base`", "-", "-"]
+    assert paper_tables.rest(found) == ["tokens", "wide"]
+
+
+# --- worlds ---
+
+
+def test_worlds_are_named_by_name_or_path(tmp_path):
+    assert "repair" in worlds.names()
+    assert "expected" not in worlds.names()
+    assert worlds.file_of("repair").name == "repair.yaml"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("model: tiny\n")
+    assert worlds.file_of(str(mine)) == mine
+    for name in ("expected", "nothing", str(tmp_path / "absent.yaml")):
+        with pytest.raises(ValueError, match=r"no settings file; choose from .*'repair'"):
+            worlds.file_of(name)
+    assert sorted(["other", "probe", "repair"], key=worlds.place) == ["repair", "probe", "other"]
+
+
+def test_a_quick_world_is_small_whatever_it_is(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("algorithms: [grpo, murphy_mars]\nseeds: [3, 4]\nmax_steps: 60\n")
+    whole = worlds.config(file, tmp_path / "out", 2)
+    assert (whole.model, whole.seeds, whole.num_processes) == ("embedded", [3, 4], 2)
+    quick = worlds.config(file, tmp_path / "out", quick=True)
+    assert (quick.model, quick.seeds, quick.warm_starts, quick.max_steps) == (
+        "tiny:llama", [3], [0], 2,
+    )  # fmt: skip
+    assert quick.tasks == "embedded:train?num_tasks=4"
+    assert quick.algorithms == whole.algorithms
+
+
+def test_settings_that_do_not_exist_are_named(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("algoritms: [grpo]\n")
+    with pytest.raises(ValueError, match="algoritms"):
+        worlds.config(file, tmp_path)
+    file.write_text("- grpo\n")
+    with pytest.raises(ValueError, match="must hold `setting: value` lines"):
+        worlds.config(file, tmp_path)
