@@ -84,7 +84,7 @@ _SOURCES: dict[str, Callable[..., list[Task]]] = {
 }
 
 MADE = ("embedded", "probe")
-"""Sources whose tasks are made on the spot, of no file."""
+"""Sources whose tasks are made on the spot. A small policy can be made for each, of its name."""
 
 
 def load(spec: str, bad_rows: BadRows = "stop") -> Tasks:
