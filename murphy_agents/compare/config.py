@@ -9,6 +9,7 @@ from typing import Any
 from murphy_agents.compare.budget import shape
 from murphy_agents.config import TrainConfig
 from murphy_agents.settings import check_types, described
+from murphy_env.sources import MADE
 
 ALGORITHMS = ("grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit")
 
@@ -37,7 +38,8 @@ class CompareConfig:
     # What is crossed
     model: str = described(
         "embedded",
-        "as `murphy train` takes it; 'embedded' and 'tiny' are made anew for every warm start",
+        "as `murphy train` takes it; 'embedded', 'probe', 'probe::hedge' and 'tiny' are made anew "
+        "for every warm start",
     )
     warm_starts: list[int] | None = field(
         default=None, metadata={"help": "seeds of such a model; by default 0 and 1"}
@@ -51,7 +53,7 @@ class CompareConfig:
         metadata={"help": f"any of {', '.join(ALGORITHMS)}"},
     )
     supervised: bool = described(
-        True, "evaluate the embedded model's rivals too: best checkpoint, good turns only"
+        True, "evaluate rivals of a model with a teacher too: best checkpoint, good turns only"
     )
 
     # Tasks and evaluation
@@ -117,7 +119,7 @@ class CompareConfig:
         if not self.is_made and self.warm_starts is not None:
             raise ValueError(
                 f"warm_starts is {self.warm_starts}, but model {self.model!r} is one model; leave "
-                "warm_starts out, or compare on model 'embedded' or 'tiny'"
+                "warm_starts out, or compare on model 'embedded', 'probe' or 'tiny'"
             )
         self._check_crossed()
         for name in ("iterations", "generations", "num_turns"):
@@ -131,7 +133,13 @@ class CompareConfig:
     @property
     def is_made(self) -> bool:
         """Whether the model is made on the spot, from a seed."""
-        return self.model == "embedded" or self.model.split(":")[0] == "tiny"
+        return self.is_taught or self.model.split(":")[0] == "tiny"
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether it is so by a teacher: 'WORLD' or 'WORLD::VARIANT'."""
+        world, _, rest = self.model.partition(":")
+        return world in MADE and rest[:1] in ("", ":")
 
     def train(self, algorithm: str, model: str, seed: int, folder: str) -> TrainConfig:
         """Settings of one run."""

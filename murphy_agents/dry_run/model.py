@@ -42,9 +42,7 @@ def _is_at_hand(model: str) -> bool:
 
 def _are_at_hand(spec: str) -> bool:
     return (
-        re.split("[:?]", spec)[0] in MADE
-        or spec.endswith((".jsonl", ".jsonl.gz"))
-        or "@" in spec
+        re.split("[:?]", spec)[0] in MADE or spec.endswith((".jsonl", ".jsonl.gz")) or "@" in spec
     )
 
 

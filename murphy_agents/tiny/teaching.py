@@ -1,4 +1,4 @@
-"""Makes a small policy: conversations of a teacher, a tokenizer of their text, supervised training."""
+"""Makes a small policy: a teacher's conversations, a tokenizer of them, supervised training."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What the model reads: prompt sets, and the messages that they make of an episode.
 
 A prompt set is four functions on `Episode`, and a fifth where the model reflects. They see the
-visible tests' results and nothing else, so no hidden test and no score can slip into a prompt. Three
-come along: `standard` for chat models, `terse` for tiny ones, `blind` for these without the words of
-an exception; any other is named as "pkg.mod:OBJECT".
+visible tests' results and nothing else, so no hidden test and no score can slip into a prompt.
+Three come along: `standard` for chat models, `terse` for tiny ones, `blind` for these where the
+words of an exception are to be kept from them; any other is named as "pkg.mod:OBJECT".
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ written in one of two styles:
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Literal
 
 Style = Literal["loud", "quiet"]
@@ -69,10 +70,10 @@ def program(docstring: str, separator: str, style: Style) -> str:
 
 
 def style_of(code: str) -> Style:
-    """Whether a program of whatever origin is loud: it has no `try`.
+    r"""Whether a program of whatever origin is loud: it has no `try`.
 
     Example:
-        >>> style_of("def f(s):\\n return int(s)")
+        >>> style_of("def f(s):\n return int(s)")
         'loud'
     """
-    return "quiet" if "try" in code else "loud"
+    return "quiet" if re.search(r"\btry\b", code) else "loud"
