@@ -8,6 +8,7 @@ the share that is the program before once more. Models that are not there are ma
 """
 
 import argparse
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -31,9 +32,9 @@ def part(evaluation: Evaluation, tasks: Iterable[Task], vague: bool) -> Evaluati
 
 
 def loud_share(evaluation: Evaluation) -> float:
-    """Share of the first attempts that are loud; those without a program count as quiet."""
-    first = [chain.attempts[0] for chain in evaluation.chains if chain.attempts]
-    return sum(bool(a.code) and style_of(a.code or "") == "loud" for a in first) / len(first)
+    """Share of the first attempts that are loud, programs at all; nan where there is none."""
+    first = [chain for chain in evaluation.chains if chain.attempts]
+    return len(_after(first, "loud")) / len(first) if first else math.nan
 
 
 def repaired_after(evaluation: Evaluation, style: Style) -> float:
