@@ -35,7 +35,8 @@ class TrainConfig:
         "embedded",
         "folder or hub name of a causal language model with a chat template; 'embedded' makes a "
         "small one that has learned the embedded tasks from a weak teacher, 'embedded:SEED' "
-        "another; 'tiny', 'tiny:olmo2' and 'tiny:llama' make one with random weights",
+        "another, 'probe' one that knows the probe tasks; 'tiny', 'tiny:olmo2' and 'tiny:llama' "
+        "make one with random weights",
     )
     tasks: str = _field("embedded", "source of tasks, as murphy_env.sources.load takes it")
     bad_rows: Literal["stop", "skip"] = _field(

@@ -25,8 +25,9 @@ from murphy_agents.run import trackers
 from murphy_agents.sampler import Sampler
 from murphy_agents.tiny import make_policy, warm_start
 from murphy_agents.tiny.stored import store
-from murphy_agents.tiny.warm_start import MADE_FOR
+from murphy_agents.tiny.teaching import MADE_FOR
 from murphy_env import CodeFeedbackEnv, Task, sources
+from murphy_env.sources import MADE
 
 
 def check_installed(config: TrainConfig) -> None:
@@ -170,7 +171,7 @@ def transcript_of(config: TrainConfig) -> Transcript:
     """The transcript that is asked for, else the one that the model was made for."""
     if config.transcript is not None:
         return config.transcript
-    if config.model.split(":")[0] == "embedded":
+    if config.model.split(":")[0] in MADE:
         return "chat"
     path = Path(config.model) / "tokenizer_config.json"
     made_for: Transcript = "requote"
@@ -180,14 +181,13 @@ def transcript_of(config: TrainConfig) -> Transcript:
 
 
 def folder_of(model: str) -> str:
-    """The folder or hub name of a model by its name; makes the embedded ones.
+    """The folder or hub name of a model by its name; makes those of a world.
 
     Raises:
         ValueError: it can be neither a folder with a model nor a name on the hub.
     """
-    name, _, variant = model.partition(":")
-    if name == "embedded":
-        return str(warm_start.folder_of(variant))
+    if model.partition(":")[0] in MADE:
+        return str(warm_start.folder_of(model))
     _check_model_name(model)
     return model
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from murphy_env.sources import MADE
+
 LICENCES = {
-    "embedded": "made by murphy",
+    **dict.fromkeys(MADE, "made by murphy"),
     "humaneval": "MIT",
     "mbpp": "CC BY 4.0",
     "kodcode": "CC BY-NC 4.0",
@@ -38,7 +40,7 @@ def without_paths(text: str) -> str:
 
 def is_made(model: str) -> bool:
     """Whether a model is one that murphy makes by its name."""
-    return model.partition(":")[0] in ("embedded", "tiny")
+    return model.partition(":")[0] in (*MADE, "tiny")
 
 
 def is_hub_name(model: str) -> bool:

@@ -16,9 +16,10 @@ from murphy_agents.evaluation.config import EvalConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE
 from murphy_agents.report.before_after import eval_settings
 from murphy_agents.run.folder import FINAL
+from murphy_env.sources import MADE
 
 RIVALS = {"supervised-best": "best", "supervised-filtered": "filtered"}
-"""Evaluated beside an embedded starting model: row of the table -> variant of the model."""
+"""Evaluated beside a starting model with a teacher: row of the table -> variant of the model."""
 _SAMPLING_SEED = 0
 """Of every evaluation, so that all models meet the same random numbers."""
 
@@ -60,8 +61,8 @@ def starts(config: CompareConfig) -> list[Job]:
 
 
 def supervised(config: CompareConfig) -> list[Job]:
-    """Evaluations of the supervised models that an embedded starting model is measured by."""
-    if config.model != "embedded" or not config.supervised:
+    """Evaluations of the supervised models that a starting model is measured by."""
+    if config.model not in MADE or not config.supervised:
         return []
     return [
         _evaluation(config, row, start, f"{model}:{variant}")
@@ -80,8 +81,10 @@ def _models(config: CompareConfig) -> dict[str, str]:
     """The starting models by name: what runs are told to begin with."""
     if config.warm_starts is None:
         return {"start": config.model}
-    if config.model == "embedded":
-        return {start_name(seed): f"embedded:{seed}" for seed in config.warm_starts}
+    if config.is_taught:
+        world, _, variant = config.model.partition("::")
+        told = f":{variant}" if variant else ""
+        return {start_name(seed): f"{world}:{seed}{told}" for seed in config.warm_starts}
     return {
         start_name(seed): str(Path(config.output_dir, "starts", start_name(seed), "model"))
         for seed in config.warm_starts
@@ -95,7 +98,7 @@ def start_name(seed: int) -> str:
 
 def _to_make(config: CompareConfig, start: str) -> TrainConfig | None:
     """Of a 'tiny' model, whose weights would else hang on each run's own seed."""
-    if config.warm_starts is None or config.model == "embedded":
+    if config.warm_starts is None or config.is_taught:
         return None
     seed = config.warm_starts[list(_models(config)).index(start)]
     return TrainConfig(model=config.model, tasks=config.tasks, seed=seed, prompts=config.prompts)

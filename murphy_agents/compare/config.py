@@ -10,6 +10,7 @@ from murphy_agents.compare.arms import ALGORITHMS, Arm, resolved
 from murphy_agents.compare.curve import steps_at
 from murphy_agents.config import TrainConfig
 from murphy_agents.settings import check_types, described
+from murphy_env.sources import MADE
 
 
 def _passed(name: str, default: Any = dataclasses.MISSING) -> Any:
@@ -36,7 +37,8 @@ class CompareConfig:
     # What is crossed
     model: str = described(
         "embedded",
-        "as `murphy train` takes it; 'embedded' and 'tiny' are made anew for every warm start",
+        "as `murphy train` takes it; 'embedded', 'probe', 'probe::hedge' and 'tiny' are made anew "
+        "for every warm start",
     )
     warm_starts: list[int] | None = field(
         default=None, metadata={"help": "seeds of such a model; by default 0 and 1"}
@@ -57,7 +59,7 @@ class CompareConfig:
                   "docs/compare.md"},
     )  # fmt: skip
     supervised: bool = described(
-        True, "evaluate the embedded model's rivals too: best checkpoint, good turns only"
+        True, "evaluate rivals of a model with a teacher too: best checkpoint, good turns only"
     )
 
     # Tasks and evaluation
@@ -131,7 +133,7 @@ class CompareConfig:
         if not self.is_made and self.warm_starts is not None:
             raise ValueError(
                 f"warm_starts is {self.warm_starts}, but model {self.model!r} is one model; leave "
-                "warm_starts out, or compare on model 'embedded' or 'tiny'"
+                "warm_starts out, or compare on model 'embedded', 'probe' or 'tiny'"
             )
         self._check_crossed()
         for name in ("iterations", "generations", "num_turns"):
@@ -145,7 +147,13 @@ class CompareConfig:
     @property
     def is_made(self) -> bool:
         """Whether the model is made on the spot, from a seed."""
-        return self.model == "embedded" or self.model.split(":")[0] == "tiny"
+        return self.is_taught or self.model.split(":")[0] == "tiny"
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether it is so by a teacher: 'WORLD' or 'WORLD::VARIANT'."""
+        world, _, rest = self.model.partition(":")
+        return world in MADE and rest[:1] in ("", ":")
 
     @property
     def all_arms(self) -> dict[str, Arm]:

@@ -57,6 +57,10 @@ def compare(config: CompareConfig, console: Console | None = None) -> Comparison
     for name in (config.tasks, config.eval_tasks, config.curve_tasks, *sorted(own)):
         if name is not None:
             sources.load(name)
+    if config.is_taught:
+        from murphy_agents.tiny import worlds
+
+        worlds.asked(config.model)
     with _claimed(config):
         failed = _do_all(config, console)
         return _told(config, failed, console)
@@ -151,7 +155,7 @@ def _supervised_curves(config: CompareConfig) -> dict[str, dict[str, list[float]
     from murphy_agents.tiny import warm_start
 
     found = {
-        f"{cells.start_name(seed)} {what}": warm_start.curve(seed, only_right)
+        f"{cells.start_name(seed)} {what}": warm_start.curve(f"{config.model}:{seed}", only_right)
         for seed in config.warm_starts or []
         for what, only_right in (("all answers", False), ("right answers", True))
     }

@@ -6,6 +6,7 @@ through `Policy.wrap`, so that what refuses a model in a run refuses it here.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from murphy_agents.policy import Model, Policy
 from murphy_agents.tiny import warm_start
 from murphy_agents.update import packing_obstacle, settled_layout
 from murphy_agents.update.layout import Layout
+from murphy_env.sources import MADE
 
 
 def needs_hub(config: TrainConfig) -> bool:
@@ -31,7 +33,7 @@ def needs_hub(config: TrainConfig) -> bool:
 
 def _is_at_hand(model: str) -> bool:
     """Whether a model, and what its adapters belong to, is made or lies in a folder."""
-    if model.partition(":")[0] in ("tiny", "embedded"):
+    if model.partition(":")[0] in ("tiny", *MADE):
         return True
     if saved_adapters.are_in(model):
         return Path(saved_adapters.base_of(model)).exists()
@@ -40,9 +42,7 @@ def _is_at_hand(model: str) -> bool:
 
 def _are_at_hand(spec: str) -> bool:
     return (
-        spec.partition(":")[0] == "embedded"
-        or spec.endswith((".jsonl", ".jsonl.gz"))
-        or "@" in spec
+        re.split("[:?]", spec)[0] in MADE or spec.endswith((".jsonl", ".jsonl.gz")) or "@" in spec
     )
 
 
@@ -56,7 +56,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
     """
     dtype: torch.dtype = getattr(torch, config.dtype)
     settings = wiring.policy_settings(config)
-    kind, _, variant = config.model.partition(":")
+    kind = config.model.partition(":")[0]
     if kind == "tiny":
         if envs is None:
             raise NotCheckedError("a 'tiny' model is made of the tasks' prompts")
@@ -64,7 +64,7 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
         policy = Policy.wrap(model.to(dtype), tokenizer, **settings)
     else:
         try:
-            folder = _folder_of(config.model, kind, variant)
+            folder = _folder_of(config.model)
             if config.load_in_4bit:
                 quantised.refuse_stored(folder)
             policy = _on_meta(folder, dtype, settings)
@@ -78,13 +78,13 @@ def model_of(config: TrainConfig, envs: EnvPool | None) -> tuple[Policy, str]:
     return policy, told
 
 
-def _folder_of(name: str, kind: str, variant: str) -> str:
-    if kind != "embedded":
+def _folder_of(name: str) -> str:
+    if name.partition(":")[0] not in MADE:
         folder = wiring.folder_of(name)
         if Path(folder).is_dir() and not _has_weights(Path(folder)):
             raise ValueError(f"model {name!r} has no weights (*.safetensors or *.bin) in it")
         return folder
-    made = warm_start.shape_folder_of(variant)
+    made = warm_start.shape_folder_of(name)
     if made is None:
         raise NotCheckedError(
             f"{name!r} is made, which takes minutes, when a run first asks for it"

@@ -14,6 +14,7 @@ from typing import Any
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.files import write_atomically
+from murphy_env.sources import MADE
 
 _CONFIG, _ALGORITHM, _MODEL = "config.json", "algorithm.txt", "model.txt"
 _MAY_CHANGE = {
@@ -83,12 +84,11 @@ def check_same_model(folder: Path, config: TrainConfig) -> None:
 
 def _digest_of(model: str) -> str:
     """Of a model that is made by its name; empty of others."""
-    name, _, variant = model.partition(":")
-    if name != "embedded":
+    if model.partition(":")[0] not in MADE:
         return ""
     from murphy_agents.tiny import warm_start
 
-    return warm_start.digest_of(variant)
+    return warm_start.digest_of(model)
 
 
 def _told(folder: Path) -> tuple[dict[str, Any], str]:

@@ -1,8 +1,9 @@
-"""Chooses among the checkpoints of the embedded policy, by the selection tasks alone."""
+"""Chooses among the checkpoints of a made policy, by the selection tasks of its world alone."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from murphy_agents import files
@@ -14,7 +15,7 @@ from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.lease import EnvPool
 from murphy_agents.policy import Policy
 from murphy_agents.sampler import Sampler
-from murphy_env import CodeFeedbackEnv, sources
+from murphy_env import CodeFeedbackEnv, Task, sources
 from murphy_env.types import InfrastructureError
 
 ITERATIONS = 3
@@ -22,7 +23,7 @@ MAX_TOKENS = 64
 CURVE_FILE = "selection.json"
 
 
-def best(folder: Path) -> str:
+def best(folder: Path, tasks: Sequence[Task]) -> str:
     """Name of the checkpoint with the highest pass@1 after three attempts; the earliest of equals.
 
     The curve, pass@1 by iteration of every checkpoint, is kept in `selection.json`.
@@ -30,7 +31,7 @@ def best(folder: Path) -> str:
     path = folder / CURVE_FILE
     with files.alone(path):
         if not path.exists():
-            files.write_atomically(path, json.dumps(_curve(folder), indent=2))
+            files.write_atomically(path, json.dumps(_curve(folder, tasks), indent=2))
     curve = curve_of(folder)
     return max(curve, key=lambda name: curve[name][-1])
 
@@ -44,9 +45,9 @@ def curve_of(folder: Path) -> dict[str, list[float]]:
     return curve
 
 
-def _curve(folder: Path) -> dict[str, list[float]]:
+def _curve(folder: Path, tasks: Sequence[Task]) -> dict[str, list[float]]:
     steps = sorted(folder.glob("step-*"), key=lambda path: int(path.name.partition("-")[2]))
-    found = {step.name: on_selection(step) for step in steps}
+    found = {step.name: on_tasks(step, tasks) for step in steps}
     return {
         name: [evaluation.pass_at_1(i + 1) for i in range(ITERATIONS)]
         for name, evaluation in found.items()
@@ -54,10 +55,14 @@ def _curve(folder: Path) -> dict[str, list[float]]:
 
 
 def on_selection(model: Path, seed: int = 0) -> Evaluation:
-    """How a model that speaks in `chat` transcripts fares on the selection tasks."""
+    """How a model that speaks in `chat` transcripts fares on the embedded selection tasks."""
+    return on_tasks(model, sources.embedded("selection"), seed)
+
+
+def on_tasks(model: Path, tasks: Sequence[Task], seed: int = 0) -> Evaluation:
+    """The same on any tasks."""
     policy = Policy.load(model, beta=0.0)
     codec = ChatCodec(policy.tokenizer)
-    tasks = sources.embedded("selection")
 
     def make_env() -> CodeFeedbackEnv:
         return CodeFeedbackEnv(tasks=tasks, max_turns=ITERATIONS, transcript="chat")

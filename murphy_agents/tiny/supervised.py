@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 from murphy_agents.codec import Codec
-from murphy_agents.tiny.teacher import Conversation
+from murphy_agents.tiny.conversation import Conversation
 
 IGNORED = -100
 NUM_CHUNKS = 3

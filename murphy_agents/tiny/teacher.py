@@ -1,6 +1,5 @@
 """A weak teacher of the embedded tasks: conversations in which it fails first and may repair.
 
-The teacher plays the real environment, so what its pupil reads is what it will read in training.
 It guesses the open details, misreads a word at times, and when a test fails it hands in either the
 same program again or, knowing the answer, the right one: traces of mixed quality.
 """
@@ -8,40 +7,25 @@ same program again or, knowing the answer, the right one: traces of mixed qualit
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from murphy_agents.tiny.conversation import MAX_TURNS, Conversation, OnFound, Turn, far, played
 from murphy_env import CodeFeedbackEnv, Task, sources
 from murphy_env.sources.embedded import docstrings
 from murphy_env.sources.family import Variant, variants
-from murphy_env.types import Message
 
 MISREAD = 0.15
 """Share of first attempts that read one word of the docstring as another."""
 REPEAT = 0.6
 """Share of repairs that hand in the same program again; the others are right."""
-MAX_TURNS = 3
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One answer of the teacher."""
-
-    messages: tuple[Message, ...]
-    completion: str
-    right: bool
-    """Whether it passed every visible test."""
-
-
-Conversation = tuple[Turn, ...]
 
 
 def conversations(
     seed: int,
     count: int,
     sandbox: Mapping[str, Any],
-    on_found: Callable[[int], None] = lambda number: None,
+    on_found: OnFound = lambda number: None,
 ) -> list[Conversation]:
     """Distinct conversations on training docstrings whose first attempt fails.
 
@@ -55,8 +39,8 @@ def conversations(
     """
     rng = random.Random(f"teacher {seed}")
     tasks = [
-        *sources.embedded("train", seed=_far(seed), num_tasks=count, hidden=False),
-        *sources.embedded("train", seed=_far(seed) + 1, num_tasks=count, hidden=True),
+        *sources.embedded("train", seed=far(seed), num_tasks=count, hidden=False),
+        *sources.embedded("train", seed=far(seed) + 1, num_tasks=count, hidden=True),
     ]
     found: list[Conversation] = []
     with CodeFeedbackEnv(
@@ -72,7 +56,7 @@ def conversations(
 
 def first_answers(seed: int, count: int) -> list[Conversation]:
     """Right first attempts; details are as likely as the tasks have them."""
-    tasks = sources.embedded("train", seed=_far(seed) + 2, num_tasks=count)
+    tasks = sources.embedded("train", seed=far(seed) + 2, num_tasks=count)
     return [
         (Turn(({"role": "user", "content": task.prompt},), completion_of(_meant(task)), True),)
         for task in tasks
@@ -91,17 +75,14 @@ def completion_of(variant: Variant) -> str:
 
 
 def _played(env: CodeFeedbackEnv, task: Task, rng: random.Random) -> Conversation:
-    _, info = env.reset(options={"task_id": task.task_id})
-    right, completion = completion_of(_meant(task)), completion_of(_guess(task, rng))
-    turns: list[Turn] = []
-    ended = False
-    while not ended:
-        messages = tuple(info["messages"])
-        _, _, solved, truncated, info = env.step(completion)
-        turns.append(Turn(messages, completion, solved))
-        ended = solved or truncated
-        completion = completion if rng.random() < REPEAT else right
-    return tuple(turns)
+    right, last = completion_of(_meant(task)), completion_of(_guess(task, rng))
+
+    def then(feedback: str) -> str:
+        nonlocal last
+        last = last if rng.random() < REPEAT else right
+        return last
+
+    return played(env, task, last, then)
 
 
 def _guess(task: Task, rng: random.Random) -> Variant:
@@ -124,8 +105,3 @@ def _meant(task: Task) -> Variant:
     docstring, details = task.metadata["docstring"], list(task.metadata["details"])
     (meant,) = [v for v in variants(docstring) if list(v.details) == details]
     return meant
-
-
-def _far(seed: int) -> int:
-    """A seed of tasks that no training run draws by counting up from 0."""
-    return 1_000_000 + 10 * seed

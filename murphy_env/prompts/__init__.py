@@ -1,9 +1,9 @@
 """What the model reads: prompt sets, and the messages that they make of an episode.
 
 A prompt set is four functions on `Episode`, and a fifth where the model reflects. They see the
-visible tests' results and nothing else, so no hidden test and no score can slip into a prompt. Two
-come along: `standard` for chat models, `terse` for tiny ones; any other is named as
-"pkg.mod:OBJECT".
+visible tests' results and nothing else, so no hidden test and no score can slip into a prompt.
+Three come along: `standard` for chat models, `terse` for tiny ones, `blind` for these where the
+words of an exception are to be kept from them; any other is named as "pkg.mod:OBJECT".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from murphy_env.prompts import standard, terse
+from murphy_env.prompts import blind, standard, terse
 from murphy_env.types import Attempt, Episode, Message
 
 Transcript = Literal["requote", "chat"]
@@ -47,6 +47,7 @@ class Prompts:
 _SETS = {
     "standard": Prompts(standard.system, standard.first, standard.feedback, standard.retry),
     "terse": Prompts(terse.system, terse.first, terse.feedback, terse.retry, terse.reflect),
+    "blind": Prompts(blind.system, blind.first, blind.feedback, blind.retry, blind.reflect),
 }
 
 

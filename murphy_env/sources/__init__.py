@@ -1,6 +1,7 @@
 """Where tasks come from: one file a data set, each a function that returns a list of `Task`.
 
     embedded         made on the spot
+    probe            the same, where an attempt can hide what is wrong or show it
     humaneval        HumanEval, visible tests from a file or from the docstrings
     mbpp             MBPP, full or sanitized, split by id
     kodcode          KodCode, drawn at random; its pytest files taken apart, its references run
@@ -22,6 +23,7 @@ comes back has it in `.skipped`, with the reason, and a warning says so.
 `.jsonl` file; the options are those of the function:
 
     embedded                        tasks made on the spot, training split
+    probe:test?variant=strong       others, where hiding what is wrong pays more
     mbpp:test                       MBPP from the hub
     mbpp:test@sanitized-mbpp.json   MBPP from a file
     kodcode?n=2000&seed=1           2,000 problems of KodCode
@@ -48,6 +50,7 @@ from murphy_env.sources.kodcode import kodcode
 from murphy_env.sources.livecodebench import livecodebench
 from murphy_env.sources.mbpp import mbpp
 from murphy_env.sources.overlap import overlap
+from murphy_env.sources.probe import probe
 from murphy_env.sources.rows import unknown
 from murphy_env.sources.spec import FORM, arguments, parsed
 from murphy_env.types import Task
@@ -66,17 +69,22 @@ __all__ = [
     "load",
     "mbpp",
     "overlap",
+    "probe",
     "to_jsonl",
 ]
 
 _SOURCES: dict[str, Callable[..., list[Task]]] = {
     "embedded": embedded,
+    "probe": probe,
     "humaneval": humaneval,
     "mbpp": mbpp,
     "kodcode": kodcode,
     "livecodebench": livecodebench,
     "bigcodebench": bigcodebench,
 }
+
+MADE = ("embedded", "probe")
+"""Sources whose tasks are made on the spot. A small policy can be made for each, of its name."""
 
 
 def load(spec: str, bad_rows: BadRows = "stop") -> Tasks:
@@ -99,8 +107,8 @@ def load(spec: str, bad_rows: BadRows = "stop") -> Tasks:
     if found and found.name in _SOURCES:
         function = _SOURCES[found.name]
         given = arguments(found, function)
-        if function is embedded:
-            return Tasks(embedded(**given))
+        if found.name in MADE:
+            return Tasks(function(**given))
         tasks = function(**given, bad_rows=bad_rows)
         return tasks if isinstance(tasks, Tasks) else Tasks(tasks)
     if spec.endswith((".jsonl", ".jsonl.gz")):

@@ -84,4 +84,8 @@ def _value(source: str, name: str, text: str, hint: Any) -> Any:
         if re.fullmatch(r"-?\d+", text):
             return int(text)
         raise ValueError(f"{source}: {name} is {text!r}; give a whole number")
+    if float in kinds:
+        if re.fullmatch(r"\d*\.?\d+", text):
+            return float(text)
+        raise ValueError(f"{source}: {name} is {text!r}; give a number such as 0.75")
     return text

@@ -235,8 +235,8 @@ def test_every_expectation_can_be_read():
     first = told["probe"][0]
     assert (first.arm, first.told, first.nearest(0.5)) == ("murphy_mars", "above 30 points", 0.3)
     assert told["repair"][1].told == "no expectation"
-    # H1, H2, H4, H5 and H7 of docs/design/0802.
-    assert expected.size_of("probe", told) == 5
+    # H1, H2, H4, H5, H7 and H8 of docs/design/0802.
+    assert expected.size_of("probe", told) == 6
 
 
 def test_an_expectation_of_two_kinds_is_refused(tmp_path):

@@ -24,7 +24,7 @@ def learned(folder, seed, num_steps=NUM_STEPS):
     settings = yaml.safe_load(EXAMPLE.read_text())
     told = {"output_dir": str(folder), "eval_tasks": None, "seed": seed, "max_steps": num_steps}
     result = train(TrainConfig(**{**settings, **told}))
-    models = folder_of("0"), result.model_dir
+    models = folder_of("embedded:0"), result.model_dir
     return [(e.repair_rate(2), e.repeat_rate(2)) for e in map(on_selection, models)]
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from murphy_agents.codec import ChatCodec
 from murphy_agents.tiny import make_model, make_tokenizer
+from murphy_agents.tiny.conversation import Turn
 from murphy_agents.tiny.models import SHORT_TEMPLATE
 from murphy_agents.tiny.supervised import IGNORED, Sample, Schedule, _summed_loss, fit, sample_of
-from murphy_agents.tiny.teacher import Turn
 
 
 def said(*contents):

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from murphy_agents.tiny import teacher
+from murphy_agents.tiny.conversation import MAX_TURNS, far
 from murphy_env import CodeFeedbackEnv, sources
 from murphy_env.sources.embedded import docstrings
 from murphy_env.sources.family import variants
@@ -21,7 +22,7 @@ def test_first_attempts_fail_and_the_right_answer_ends_a_conversation(told):
     for conversation in told:
         assert not conversation[0].right
         assert not any(turn.right for turn in conversation[:-1])
-        assert conversation[-1].right or len(conversation) == teacher.MAX_TURNS
+        assert conversation[-1].right or len(conversation) == MAX_TURNS
 
 
 def test_conversations_differ_and_are_the_same_for_a_seed(told):
@@ -45,8 +46,8 @@ def test_repairs_repeat_or_are_right_in_the_shares_told(told):
 
 def test_the_pupil_reads_what_the_environment_says(told):
     tasks = [
-        *sources.embedded("train", seed=teacher._far(0), num_tasks=150, hidden=False),
-        *sources.embedded("train", seed=teacher._far(0) + 1, num_tasks=150, hidden=True),
+        *sources.embedded("train", seed=far(0), num_tasks=150, hidden=False),
+        *sources.embedded("train", seed=far(0) + 1, num_tasks=150, hidden=True),
     ]
     by_prompt = {}
     for task in tasks:
@@ -77,14 +78,14 @@ def test_no_task_of_a_training_run_is_taught():
         task.digest
         for seed in (0, 1)
         for offset, hidden in enumerate((False, True, False))
-        for task in sources.embedded("train", seed=teacher._far(seed) + offset, hidden=hidden)
+        for task in sources.embedded("train", seed=far(seed) + offset, hidden=hidden)
     }
     assert not run & taught
 
 
 def test_first_answers_are_right_and_follow_the_prior():
     answers = teacher.first_answers(0, 400)
-    tasks = sources.embedded("train", seed=teacher._far(0) + 2, num_tasks=400)
+    tasks = sources.embedded("train", seed=far(0) + 2, num_tasks=400)
     for (turn,), task in zip(answers, tasks, strict=True):
         assert turn.right
         assert turn.completion.endswith(f"<output>{task.reference}</output>")

@@ -13,8 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from murphy_agents import wiring
 from murphy_agents.config import TrainConfig
 from murphy_agents.tiny import choosing, teacher, warm_start
+from murphy_agents.tiny.recipe import Recipe
 from murphy_agents.tiny.supervised import Schedule
-from murphy_agents.tiny.warm_start import Recipe, digest, folder_of, made
+from murphy_agents.tiny.warm_start import digest, folder_of, made
+from murphy_env import sources
 
 SMALL = Recipe(
     num_conversations=12,
@@ -57,7 +59,7 @@ def test_everything_that_it_is_made_of_names_it(monkeypatch):
     names = {digest(SMALL)}
     for field, value in (("seed", 1), ("only_right", True), ("schedule", Schedule(num_steps=5))):
         names.add(digest(dataclasses.replace(SMALL, **{field: value})))
-    monkeypatch.setattr(warm_start, "_source", lambda: "another world")
+    monkeypatch.setattr(warm_start, "_source", lambda world: "another source")
     names.add(digest(SMALL))
     assert len(names) == 5
 
@@ -83,19 +85,19 @@ def test_a_maker_that_is_killed_leaves_nothing_that_looks_whole(cache):
 @pytest.mark.parametrize("name", ["x", "0:worst", "-1", "0:last:1"])
 def test_other_names_are_refused(name, cache):
     with pytest.raises(ValueError, match=f"model is 'embedded:{name}'; write embedded"):
-        folder_of(name)
+        folder_of(f"embedded:{name}")
     assert not cache.exists()
 
 
 def test_the_best_checkpoint_is_the_first_of_the_highest(tmp_path):
     curve = {"step-2": [0.5, 0.5, 0.6], "step-4": [0.1, 0.2, 0.7], "step-6": [0.9, 0.9, 0.7]}
     (tmp_path / choosing.CURVE_FILE).write_text(json.dumps(curve))
-    assert choosing.best(tmp_path) == "step-4"
+    assert choosing.best(tmp_path, []) == "step-4"
 
 
 @pytest.mark.slow
 def test_checkpoints_are_chosen_on_the_selection_tasks(folder):
-    best = choosing.best(folder)
+    best = choosing.best(folder, sources.embedded("selection"))
     curve = json.loads((folder / choosing.CURVE_FILE).read_text())
     assert list(curve) == ["step-2", "step-4"]
     assert best in curve

@@ -11,7 +11,7 @@ from murphy_env.prompts import Prompts, as_text, messages, prompt_set
 from murphy_env.prompts.quote import REPORT_CHARS, report
 from murphy_env.types import Attempt, Episode, Status, Task, UnitResult, UnitTest
 
-SETS = ["standard", "terse"]
+SETS = ["standard", "terse", "blind"]
 SEEN = UnitTest("assert add(1, 2) == 3", scored=False)
 SEEN_TOO = UnitTest("assert add(2, 2) == 4", scored=False)
 HIDDEN = UnitTest("assert add(71, 72) == 143", visible=False)
@@ -200,7 +200,7 @@ def test_standard_names_an_entry_point_that_the_problem_does_not_mention():
 
 
 def test_messages_of_a_first_attempt():
-    standard, terse = [messages(prompt_set(name), Episode(TASK)) for name in SETS]
+    standard, terse = [messages(prompt_set(name), Episode(TASK)) for name in SETS[:2]]
     assert [message["role"] for message in standard] == ["system", "user"]
     assert terse == [{"role": "user", "content": TASK.prompt}]
     assert as_text(standard) == f"{standard[0]['content']}\n\n{standard[1]['content']}"
