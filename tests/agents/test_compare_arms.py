@@ -280,7 +280,7 @@ def small(tmp_path):
     return {
         "model": "tiny:llama", "warm_starts": [0], "seeds": [0], "iterations": 2, "generations": 6,
         "max_steps": 4, "per_device_train_batch_size": 2, "max_completion_length": 8,
-        "save_steps": 1, "num_processes": 2, "tasks": str(tmp_path / "train.jsonl"),
+        "save_steps": 1, "num_processes": 1, "tasks": str(tmp_path / "train.jsonl"),
         "eval_tasks": str(tmp_path / "test.jsonl"), "output_dir": str(tmp_path / "out"),
     }  # fmt: skip
 
