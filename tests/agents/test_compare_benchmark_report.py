@@ -15,6 +15,8 @@ from worlds_by_hand import ARMS, SETTINGS, costs, run, small, world
 from benchmarks.compare import __main__ as command_line
 from benchmarks.compare import expected, files, page, pictures, record, tell, worlds
 from benchmarks.compare.wording import subset_of
+from murphy_agents.compare.arms import BASE
+from murphy_agents.compare.cells import RIVALS
 from murphy_agents.show.tables import Table
 
 ROOT = Path(__file__).parents[2]
@@ -275,7 +277,7 @@ def test_arms_of_expectations_are_arms_of_their_worlds():
     for name, told in expected.load().items():
         if name in worlds.names():
             text = worlds.file_of(name).read_text(encoding="utf-8")
-            for arm in {arm for e in told for arm in (e.arm, e.other)} - {"base"}:
+            for arm in {arm for e in told for arm in (e.arm, e.other)} - {BASE, *RIVALS}:
                 assert f"\n  {arm}:" in text, f"{arm} in {name}"
 
 
