@@ -138,7 +138,7 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
     picture.draw(comparison.rows, folder / "comparison.png")
     budgets = "budgets.png" if any(row.curve for row in comparison.rows) else None
     if budgets:
-        budgets_picture.draw(comparison.rows, folder / budgets)
+        budgets_picture.draw(comparison.rows, folder / budgets, config.curve_tasks)
     told = markdown(comparison, "comparison.png", budgets)
     files.write_atomically(folder / "comparison.md", told)
     found = json.dumps(to_json(comparison), indent=2) + "\n"

@@ -65,6 +65,22 @@ def test_runs_of_other_lengths_are_averaged_point_by_point():
     assert row.steps == 5
 
 
+def test_curves_begin_with_every_starting_model_once():
+    other = evaluation({"a1": 1, "a2": 0, "b1": 0, "c1": 1})
+    starts = {"warm-0": BEGIN, "warm-1": other}
+    more = [replace(run, start="warm-1") for run in arm((2, 4))[:1]]
+    arms = {
+        "base": [Run(start, found, curve=((0, found),)) for start, found in starts.items()],
+        "grpo": [*arm((2, 4)), *more],
+    }
+    base, grpo = rows(arms)
+    # 1 and 2 of 4 tasks; that two runs began with the one and one with the other changes nothing,
+    # and no run has varied yet: the interval is that of the models themselves.
+    assert [found.mean for found in grpo.curve[0].pass_at_1] == [0.375, 0.375, 0.375]
+    assert grpo.curve[0].pass_at_1 == base.pass_at_1
+    assert grpo.curve[0].spent == {"generations": 0, "trained tokens": 0, "seconds": 0}
+
+
 def test_only_tasks_with_a_verdict_everywhere_count_and_curves_have_tasks_of_their_own():
     broken = evaluation({"x1": 1, "y1": BROKEN, "z1": 0})
     whole = evaluation({"x1": 1, "y1": 1, "z1": 0})
@@ -75,6 +91,29 @@ def test_only_tasks_with_a_verdict_everywhere_count_and_curves_have_tasks_of_the
     (_, row) = rows(arms)
     assert [point.pass_at_1[0].mean for point in row.curve] == [0.5, 0.5, 0.5]
     assert row.pass_at_1[0].mean == 0.25
+    assert "On the way 1 tasks lack a verdict in some evaluation" in " ".join(notes(told(arms)))
+    none = evaluation({"x1": BROKEN, "y1": 1, "z1": BROKEN})
+    arms["grpo"] = [replace(run, curve=((2, broken), (4, none))) for run in ARMS["grpo"]]
+    assert rows(arms)[1].curve == ()
+    assert "No task has a verdict in every evaluation on the way" in " ".join(notes(told(arms)))
+
+
+def test_arms_without_points_are_named():
+    elsewhere = [replace(run, start="warm-9") for run in ARMS["grpo"]]
+    comparison = told(ARMS | {"late": elsewhere})
+    assert [len(row.curve) for row in comparison.rows] == [0, 3, 3, 0]
+    said = " ".join(notes(comparison))
+    assert "No points on the way: late; a run, or the model that it began with" in said
+    assert "on the way" not in " ".join(notes(told())).lower()
+
+
+def test_other_tasks_on_the_way_are_named():
+    comparison = replace(told(), settings={"curve_tasks": "embedded:selection"})
+    title = "pass@1 in percent at iteration 3, on the way, on embedded:selection"
+    assert title in tables(comparison)
+    figure = figure_of(comparison.rows, "embedded:selection")
+    assert figure.get_suptitle() == "on embedded:selection"
+    assert figure_of(comparison.rows).get_suptitle() == ""
 
 
 def test_without_evaluated_checkpoints_there_is_no_curve():
