@@ -7,10 +7,11 @@ import pytest
 from evaluations import BROKEN, evaluation
 
 from murphy_agents.compare.budgets_picture import figure_of
-from murphy_agents.compare.curve import steps_at
+from murphy_agents.compare.curve import Curve, folder_of, read, steps_at
 from murphy_agents.compare.picture import figure_of as training_figure_of
 from murphy_agents.compare.results import Run, rows
 from murphy_agents.compare.tell import Comparison, markdown, notes, tables, to_json
+from murphy_agents.evaluation.config import EvalConfig
 
 BEGIN = evaluation({"a1": 0, "a2": 0, "b1": 1, "c1": 0})
 HALF = evaluation({"a1": 0, "a2": 2, "b1": 1, "c1": 0})
@@ -188,3 +189,13 @@ def test_shares_become_steps():
     # 20, 40 and 60 of 60 in runs of 60, 45 and 1 steps.
     shares = [1 / 3, 2 / 3, 1]
     assert [steps_at(shares, n) for n in (60, 45, 1)] == [[20, 40, 60], [15, 30, 45], [1, 1, 1]]
+
+
+def test_a_missing_evaluation_on_the_way_is_named(tmp_path):
+    curve = Curve((0.5, 1.0), EvalConfig())
+    END.save(folder_of(tmp_path, 4))
+    remedy = f"curve/step-2 is missing; restore it, or delete {tmp_path} and compare again"
+    with pytest.raises(FileNotFoundError, match=remedy):
+        read(tmp_path, curve, 4)
+    HALF.save(folder_of(tmp_path, 2))
+    assert read(tmp_path, curve, 4) == [(2, HALF), (4, END)]
