@@ -55,7 +55,8 @@ class TrainConfig:
     make_algorithm: str | None = _field(
         None,
         "'pkg.mod:function': given the TrainConfig, it makes an Algorithm in place of algorithm, "
-        "with scale and balance of its own",
+        "with scale and balance of its own; what it keeps between steps is in no checkpoint, so "
+        "a run with one that keeps something does not resume bit for bit",
     )
     num_generations: int = _field(8, "G, generations per prompt, at every turn (naive: chains)")
     fanout: list[int] | None = _field(None, "generations per prompt turn by turn, instead of G")
