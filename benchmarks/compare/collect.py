@@ -86,7 +86,7 @@ def world_of(name, config, command, failed):
         settings={k: v for k, v in asdict(config).items() if k not in _OF_THE_PLACE},
         arms={job.row: _settings(job, config) for job in reversed(done) if job.train},
         planned=dict(Counter(job.row for job in jobs)),
-        failed=_by_arm(jobs, failed),
+        failed=failed_by_arm(jobs, failed),
         command=command,
         commits=tuple(sorted({found.commit for found in origins if found.commit})),
         changed=any(found.is_changed for found in origins),
@@ -107,7 +107,7 @@ def _run(job, config, tasks, kinds, on_curves):
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
         tuple(_curve(job.folder / "curve", history, on_curves)),
-        *(_origin(job.folder) if job.train else ()),
+        *(origin_of(job.folder) if job.train else ()),
     )
 
 
@@ -210,7 +210,7 @@ def _passed(config):
     return told | {"scale": config.scale or VARIANTS[config.loss_type].scale}
 
 
-def _origin(folder):
+def origin_of(folder):
     """Commit of a training, and how often it was gone on with."""
     found, log = origin.read(folder), folder / "log.txt"
     told = log.read_text(encoding="utf-8") if log.exists() else ""
@@ -218,7 +218,7 @@ def _origin(folder):
     return (found.commit or "") + changed, len(_RESUMED.findall(told))
 
 
-def _by_arm(jobs, failed):
+def failed_by_arm(jobs, failed):
     """Arm -> what went wrong, by the name of the run."""
     rows = {str(job): job.row for job in jobs}
     found = {}

@@ -80,7 +80,9 @@ def main() -> None:
 
     print(
         "| model | vague, 1 | 2 | 3 | clear, 1 | 2 | 3 "
-        "| loud at 1 | right after loud | after quiet | repeated |\n" + "|---" * 11 + "|"
+        "| loud at 1 | right after loud, of n | after quiet, of n | repeated |\n"
+        + "|---" * 11
+        + "|"
     )
     for model in options.models:
         print(row(model, on_tasks(folder_of(model), tasks), tasks), flush=True)
