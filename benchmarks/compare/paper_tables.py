@@ -160,7 +160,8 @@ def _is(world, told, wanted):
 def _is_odd(world, arm, told):
     """Whether its budget is of its own, or its tree of another shape than the world's."""
     own = (world.settings.get("arms") or {}).get(arm) or {}
-    if "equal" in own or told.get("max_steps") != world.settings.get("max_steps"):
+    steps = world.settings.get("max_steps")
+    if "equal" in own or told.get("max_steps", steps) != steps:
         return True
     shapes = {"generations", "num_generations", "fanout"}
     return turns_of(told) < 3 and bool(shapes & set(own))

@@ -64,7 +64,7 @@ class World:
     settings: dict = field(default_factory=dict)
     """Of the comparison."""
     arms: dict = field(default_factory=dict)
-    """Arm -> settings in which its training is not as `TrainConfig` has it."""
+    """Arm -> settings in which its training is not as the shared ones are, or `TrainConfig`."""
     planned: dict = field(default_factory=dict)
     """Arm -> runs that the settings ask for; empty where nothing is known of that."""
     failed: dict = field(default_factory=dict)

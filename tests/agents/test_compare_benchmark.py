@@ -75,7 +75,7 @@ def changed(place, **values):
     [
         (lambda lines: [], "is empty"),
         (lambda lines: ["{", *lines[1:]], "line 1 is no JSON"),
-        (lambda lines: [lines[0], "[1]"], "line 2 is list, not an object"),
+        (lambda lines: [lines[0], "[1]", *lines[2:]], "line 2 is list, not an object"),
         (changed(0, format=0), "line 1: format is 0, 1 is known"),
         (lambda lines: lines[:-1], "num_runs is 10, but 9 runs are there; restore"),
         (changed(0, num_runs=...), "num_runs is None, but 10 runs are there"),
@@ -132,7 +132,8 @@ def test_tasks_of_one_docstring_are_one_cluster():
 
 def test_tasks_without_a_docstring_keep_their_prompt_as_cluster(tmp_path):
     file = tmp_path / "mine.jsonl"
-    file.write_text('{"task_id": "a", "prompt": "p", "tests": ["assert f"]}\n')
+    row = {"task_id": "a", "prompt": "p", "entry_point": "f", "tests": ["assert f(1) == 1"]}
+    file.write_text(json.dumps(row) + "\n")
     found = collect.clusters_of(str(file), Evaluation((Chain("a", 0, "p", ()),), iterations=1))
     assert found == {"a": "p"}
 
