@@ -1,6 +1,7 @@
 """What starting models do, counted by hand on a few chains."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -47,8 +48,8 @@ def evaluation(tasks):
 def test_shares_of_vague_tasks(evaluation, tasks):
     vague = part(evaluation, tasks, vague=True)
     assert loud_share(vague) == 3 / 5
-    assert repaired_after(vague, "loud") == 1 / 2
-    assert repaired_after(vague, "quiet") == 0
+    assert repaired_after(vague, "loud") == (1 / 2, 2)
+    assert repaired_after(vague, "quiet") == (0, 1)
     assert loud_share(part(evaluation, tasks, vague=False)) == 0
     assert math.isnan(loud_share(part(evaluation, [], vague=True)))
 
@@ -56,8 +57,15 @@ def test_shares_of_vague_tasks(evaluation, tasks):
 def test_the_line_of_a_model(evaluation, tasks):
     # Vague: 1, 2, 3 of 5. Clear: 1, 2, 2 of 2. Of four second attempts one is as before.
     found = [cell.strip() for cell in row("it", evaluation, tasks).strip("|").split("|")]
-    wanted = ["20.0", "40.0", "60.0", "50.0", "100.0", "100.0", "60.0", "50.0", "0.0", "25.0"]
+    wanted = ["20.0", "40.0", "60.0", "50.0", "100.0", "100.0", "60.0"]
+    wanted += ["50.0 of 2", "0.0 of 1", "25.0"]
     assert found == ["it", *wanted]
+
+
+def test_chains_without_a_verdict_and_attempts_without_a_program_are_not_loud(tasks):
+    broken = replace(chain(tasks[0], (LOUD, False)), infra_error="the sandbox broke")
+    found = Evaluation((broken, chain(tasks[1], (LOUD, True)), chain(tasks[2], (None, False))), 1)
+    assert loud_share(found) == 1 / 2
 
 
 def test_tasks_of_another_world_are_refused(evaluation):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import compare as package
 from benchmarks import report
-from benchmarks.compare import expected, files, record, worlds
+from benchmarks.compare import expected, files, worlds
 
 RUNS = Path("runs/benchmark")
 
@@ -45,7 +45,7 @@ def _run(options, home):
         went_wrong = dict(compare(config).failed)
         found = world_of(file.stem, config, _command(file, options), went_wrong)
         kept = files.results_file(home, file.stem)
-        record.save(found, kept)
+        files.keep(found, kept, options.partial)
         if (size := kept.stat().st_size) > files.MOST_BYTES:
             print(f"{kept} has {size:,} bytes, more than {files.MOST_BYTES:,}; evaluate less")
         failed |= went_wrong
@@ -67,6 +67,9 @@ def _parser():
     )  # fmt: skip
     parser.add_argument(
         "--report", action="store_true", help="train nothing, make the report of what is there"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="also in place of results of more runs"
     )
     parser.add_argument("--processes", type=int, metavar="N", help="runs at the same time")
     return parser

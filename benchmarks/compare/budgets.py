@@ -33,8 +33,7 @@ def arms_with_paths(world, subset):
 
 def path(world, run, subset, budget):
     """What was paid, and pass@1 at the last iteration: two lists, least paid first."""
-    before = [r for r in world.of("base") if r.start == run.start]
-    points = [point for r in (*before, run) for point in r.curve if subset in point["pass_at_1"]]
+    points = _points(world, run, subset)
     paid = [BUDGETS[budget](point["costs"]) for point in points]
     return paid, [point["pass_at_1"][subset][-1] for point in points]
 
@@ -45,14 +44,19 @@ def shared(world, arms, subset, budget):
 
 
 def at(world, arm, subset, budget, amount):
-    """pass@1 of an arm when its runs had paid that much; None where a path begins later."""
-    found = []
+    """pass@1 of an arm when its runs had paid that much, and the mean step at which they had.
+
+    None where a path begins later or ends before.
+    """
+    found, steps = [], []
     for run in world.of(arm):
         paid, values = path(world, run, subset, budget)
+        at_steps = [point["step"] for point in _points(world, run, subset)]
         if not paid[0] <= amount <= paid[-1]:
             return None
         found.append(float(np.interp(amount, paid, values)))
-    return over_runs(found)
+        steps.append(float(np.interp(amount, paid, at_steps)))
+    return over_runs(found), fmean(steps)
 
 
 def over_runs(values):
@@ -67,10 +71,36 @@ def over_runs(values):
 
 
 def along(world, arm, subset, budget):
-    """(mean paid, interval of pass@1) of an arm's checkpoints, one by one."""
-    paths = [path(world, run, subset, budget) for run in world.of(arm)]
-    length = min(len(paid) for paid, _ in paths)
+    """(mean paid, interval of pass@1) of an arm's checkpoints, one by one.
+
+    Checkpoints belong together that lie at the same share of their runs' steps; those that some
+    run lacks are left out.
+    """
+    ways = [
+        dict(zip(_shares(world, run, subset), zip(*path(world, run, subset, budget), strict=True),
+                 strict=True))
+        for run in world.of(arm)
+    ]  # fmt: skip
+    everywhere = [share for share in ways[0] if all(share in way for way in ways)]
     return [
-        (fmean(paid[i] for paid, _ in paths), over_runs([values[i] for _, values in paths]))
-        for i in range(length)
+        (fmean(way[share][0] for way in ways), over_runs([way[share][1] for way in ways]))
+        for share in everywhere
     ]
+
+
+def _points(world, run, subset):
+    """The starting model where it was evaluated so, and the checkpoints, in their order."""
+    before = [r for r in world.of("base") if r.start == run.start]
+    return [point for r in (*before, run) for point in r.curve if subset in point["pass_at_1"]]
+
+
+def _shares(world, run, subset):
+    """At which share of the run's steps its points lie: the planned one that is nearest."""
+    points = _points(world, run, subset)
+    num_steps = run.costs.get("steps") or points[-1]["step"]
+    whole = world.settings.get("max_steps")
+    planned = [0.0, *(step / whole for step in world.settings.get("curve_steps") or ())]
+    shares = [point["step"] / num_steps for point in points]
+    if len(planned) == 1:
+        return [round(share, 2) for share in shares]
+    return [min(planned, key=lambda near: abs(near - share)) for share in shares]

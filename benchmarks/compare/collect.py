@@ -6,17 +6,20 @@ import json
 import os
 import platform
 import re
-from dataclasses import asdict, replace
+from collections import Counter
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import psutil
 
 from benchmarks.compare import record
+from benchmarks.compare.starts import loud_share
 from murphy_agents.compare import cells
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
 from murphy_agents.log import read_history
 from murphy_agents.run import origin
+from murphy_agents.variants import VARIANTS
 from murphy_env import sources
 
 COSTS = {
@@ -29,17 +32,20 @@ COSTS = {
     "update s": "seconds/update",
 }
 """Sums over a run's steps, and the metrics that they are sums of."""
-OF_ARMS = (
-    "algorithm", "make_algorithm", "num_generations", "fanout", "num_turns", "gamma", "childless",
-    "prune", "prune_budget", "prune_rule", "prune_keep_descendants", "prune_alpha1",
-    "prune_alpha2", "prune_dropped_pays", "solved_early", "train_turns", "shuffle_credit", "scale",
-    "balance", "loss_type", "hidden_share", "max_steps",
-)  # fmt: skip
-"""Settings of a training by which arms can differ."""
+OF_RUNS = {
+    "model", "seed", "output_dir", "overwrite_output_dir", "resume", "dry_run", "card_gb",
+    "eval_iterations", "sandbox_workers", "save_steps", "save_total_limit", "keep_steps",
+    "report_to",
+}  # fmt: skip
+"""Settings of a training that are no property of an arm."""
+ALWAYS_TOLD = ("algorithm", "max_steps")
+"""Of an arm, also where they are the shared ones."""
 _OF_WHOLE_RUNS = ("problems", "pruned")
 """Costs that are not told of checkpoints."""
 _VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
 _OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
+_RESUMED = re.compile(r"^resuming from .* steps done", re.MULTILINE)
+"""A line of a run's log."""
 
 
 def world_of(name, config, command, failed):
@@ -60,7 +66,7 @@ def world_of(name, config, command, failed):
         raise ValueError(f"no run of world {name!r} is finished: {failed or 'none was begun'}")
     if config.eval_runs >= len(record.DIGITS):
         raise ValueError(f"eval_runs is {config.eval_runs}; give at most {len(record.DIGITS) - 1}")
-    clusters = Evaluation.load(done[0].evaluate.output_dir).clusters()
+    clusters = clusters_of(config.eval_tasks, Evaluation.load(done[0].evaluate.output_dir))
     numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
     kinds = _subsets(config.eval_tasks)
     curve_tasks = getattr(config, "curve_tasks", None)
@@ -78,20 +84,21 @@ def world_of(name, config, command, failed):
             for kind, chosen in kinds.items()
         },
         settings={k: v for k, v in asdict(config).items() if k not in _OF_THE_PLACE},
-        arms={job.row: _settings(job) for job in reversed(done) if job.train},
-        failed=dict(failed),
+        arms={job.row: _settings(job, config) for job in reversed(done) if job.train},
+        planned=dict(Counter(job.row for job in jobs)),
+        failed=failed_by_arm(jobs, failed),
         command=command,
         commits=tuple(sorted({found.commit for found in origins if found.commit})),
         changed=any(found.is_changed for found in origins),
         date=_date(done),
-        machine=_machine(),
+        machine=_machine(config.num_processes),
     )
 
 
 def _run(job, config, tasks, kinds, on_curves):
     found = Evaluation.load(job.evaluate.output_dir)
     history = read_history(job.folder) if job.train else []
-    clock = {"evaluation s": found.seconds} if job.train else {}
+    clock = {"evaluation s": found.seconds, "steps": len(history)} if job.train else {}
     return record.Run(
         job.row,
         job.start,
@@ -100,6 +107,7 @@ def _run(job, config, tasks, kinds, on_curves):
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
         tuple(_curve(job.folder / "curve", history, on_curves)),
+        *(origin_of(job.folder) if job.train else ()),
     )
 
 
@@ -118,6 +126,15 @@ def counts(evaluation, iteration, tasks, num_runs):
     return "".join(record.DIGITS[solved[t]] if whole[t] else record.NO_VERDICT for t in tasks)
 
 
+def clusters_of(source, evaluation):
+    """Task -> its cluster: the docstring that its metadata tells, or else its first prompt.
+
+    Clear tasks of one docstring in the probe world have prompts that differ in a separator alone.
+    """
+    told = {task.task_id: task.metadata.get("docstring") for task in sources.load(source)}
+    return {task: told.get(task) or cluster for task, cluster in evaluation.clusters().items()}
+
+
 def _costs(history):
     if not history:
         return {}
@@ -133,10 +150,7 @@ def _part(evaluation, chosen):
 
 def _mechanism(evaluation):
     """Shares of first attempts that are loud, of second ones that repeat, that are right."""
-    firsts = [c.attempts[0].code for c in evaluation.chains if c.infra_error is None and c.attempts]
-    programs = [code for code in firsts if code is not None]
-    loud = [not re.search(r"\btry\b", code) for code in programs]
-    found = {"loud": sum(loud) / len(loud) if loud else None}
+    found = {"loud": _known(loud_share(evaluation))}
     if evaluation.iterations > 1:
         found["repeats"] = _known(evaluation.repeat_rate(2))
         found["repairs"] = _known(evaluation.repair_rate(2))
@@ -178,16 +192,39 @@ def _subsets(source):
     return {name: chosen for name, chosen in found.items() if chosen}
 
 
-def _settings(job):
-    """In which the training of an arm is not as `TrainConfig` has it."""
+def _settings(job, config):
+    """In which the training of an arm is not as the shared settings have it, or `TrainConfig`."""
     told = json.loads((job.folder / "config.json").read_text(encoding="utf-8"))
-    plain = TrainConfig()
-    found = {name: told[name] for name in OF_ARMS if name in told}
+    shared = asdict(TrainConfig()) | _passed(config)
     return {
         name: value
-        for name, value in found.items()
-        if name in ("algorithm", "max_steps") or value != getattr(plain, name)
+        for name, value in told.items()
+        if name not in OF_RUNS and (name in ALWAYS_TOLD or value != shared.get(name))
     }
+
+
+def _passed(config):
+    """What a comparison tells all of its runs; shapes are an arm's own affair."""
+    names = {known.name for known in fields(TrainConfig)} - {"num_turns", "fanout"}
+    told = {name: value for name, value in asdict(config).items() if name in names}
+    return told | {"scale": config.scale or VARIANTS[config.loss_type].scale}
+
+
+def origin_of(folder):
+    """Commit of a training, and how often it was gone on with."""
+    found, log = origin.read(folder), folder / "log.txt"
+    told = log.read_text(encoding="utf-8") if log.exists() else ""
+    changed = " with changes" if found.is_changed else ""
+    return (found.commit or "") + changed, len(_RESUMED.findall(told))
+
+
+def failed_by_arm(jobs, failed):
+    """Arm -> what went wrong, by the name of the run."""
+    rows = {str(job): job.row for job in jobs}
+    found = {}
+    for name, error in failed.items():
+        found.setdefault(rows.get(name, ""), {})[name] = error
+    return found
 
 
 def _date(done):
@@ -195,10 +232,12 @@ def _date(done):
     return datetime.datetime.fromtimestamp(last, datetime.UTC).strftime("%Y-%m-%d")
 
 
-def _machine():
+def _machine(num_processes):
+    cores = len(os.sched_getaffinity(0))
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores,
+        "runs at a time": num_processes or cores,
         "memory GB": round(psutil.virtual_memory().total / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version()}

@@ -1,24 +1,28 @@
 """What was expected of worlds, and what was found: a test each, in families.
 
 Every expectation names a bound that the difference of two arms should be beyond (or, `within`,
-should stay inside of). The test is Student's t over the pairs of runs against the nearest bound,
-two-sided, with Holm's adjustment over the family, which may reach over several worlds. A verdict
-needs an adjusted p of at most `ALPHA` and an interval, which covers tasks too, that leaves the
-bound out. An expectation without a family is judged by its interval alone.
+should stay inside of). It held where the whole interval, which covers tasks too, is beyond the
+bound, did not hold where it is wholly on the other side, and is undecided where it reaches the
+bound: not shown. With a family it also takes a p of at most `ALPHA`: Student's t over the pairs of
+runs against the nearest bound, two-sided, with Holm's adjustment over the family, which may reach
+over several worlds. Fewer pairs than planned give no verdict.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from benchmarks.compare.analysis import difference, run_differences
-from murphy_agents.stats.significance import holm, seeds_p_value
+from benchmarks.compare.significance import p_value
+from murphy_agents.stats.resampling import Interval
+from murphy_agents.stats.significance import holm
 
 FILE = Path(__file__).with_name("expected.yaml")
 ALPHA = 0.05
-HELD, FAILED, UNDECIDED, MISSING = "held", "did not hold", "undecided", "not run"
-DIFFERENT, ALIKE = "told apart", "not told apart"
+HELD, FAILED, UNDECIDED = "held", "did not hold", "undecided"
+APART, NOT_APART = "told apart", "not told apart"
+MISSING, BROKEN, INCOMPLETE = "not run", "failed", "incomplete"
 _KINDS = ("above", "below", "within", "open")
 
 
@@ -57,11 +61,17 @@ class Expectation:
         """The bound that a mean is nearest to."""
         return -self.bound if self.kind == "within" and mean < 0 else self.bound
 
-    def is_met(self, mean):
-        """Whether a mean is on the side that was expected."""
+    def holds_all_of(self, interval):
+        """Whether an interval lies wholly where it was expected; not if an end is nan."""
         if self.kind == "within":
-            return abs(mean) < self.bound
-        return mean < self.bound if self.kind == "below" else mean > self.bound
+            return -self.bound < interval.low and interval.high < self.bound
+        return interval.high < self.bound if self.kind == "below" else interval.low > self.bound
+
+    def holds_none_of(self, interval):
+        """Whether it lies wholly elsewhere; not if an end is nan."""
+        if self.kind == "within":
+            return interval.low > self.bound or interval.high < -self.bound
+        return interval.low > self.bound if self.kind == "below" else interval.high < self.bound
 
 
 @dataclass(frozen=True)
@@ -69,14 +79,16 @@ class Finding:
     """An expectation with what was found."""
 
     expectation: Expectation
-    found: object = None
-    """`Interval` of the difference; None where an arm was not run."""
+    verdict: str
+    interval: Interval | None = None
+    """Of the difference; None where no pair of runs is there."""
     num_pairs: int = 0
+    num_planned: int = 0
+    """Pairs that the settings ask for; those at hand where the record does not tell."""
     p: float | None = None
     """Against the nearest bound; None for fewer than two pairs."""
     p_holm: float | None = None
     """None without a family too."""
-    verdict: str = MISSING
 
 
 def load(file=FILE):
@@ -106,15 +118,20 @@ def _expectation(world, family, line):
 def findings(worlds, expectations):
     """World -> a finding for each of its expectations.
 
+    Holm's adjustment is over the whole family: what was not run counts as a test with p = 1, so
+    that no world's verdict is easier for another one's being missing.
+
     Args:
         worlds: the records of those that were run.
         expectations: world -> what was expected.
     """
-    found = [_found(w, e) for w in worlds for e in expectations.get(w.world, [])]
+    there = {world.world: world for world in worlds}
+    told = [e for found in expectations.values() for e in found]
+    found = [_found(there[e.world], e) if e.world in there else Finding(e, MISSING) for e in told]
     adjusted = {}
-    for family in {f.expectation.family for f in found} - {None}:
+    for family in {e.family for e in told} - {None}:
         ps = {i: f.p for i, f in enumerate(found) if f.expectation.family == family}
-        adjusted |= holm({i: p for i, p in ps.items() if p is not None})
+        adjusted |= holm({i: 1.0 if p is None else p for i, p in ps.items()})
     judged = [_judged(f, adjusted.get(i)) for i, f in enumerate(found)]
     return {w.world: [f for f in judged if f.expectation.world == w.world] for w in worlds}
 
@@ -125,37 +142,43 @@ def size_of(family, expectations):
     return sum(e.family == family for e in told) if family else 1
 
 
+def why_missing(world, arms):
+    """`failed` where a run of these arms went wrong, else `not run`."""
+    return BROKEN if any(world.has_failed(arm) for arm in arms) else MISSING
+
+
 def _found(world, expected):
-    is_there = {expected.arm, expected.other} <= set(world.names)
-    if not is_there or expected.iteration > world.iterations or expected.subset not in world.parts:
-        return Finding(expected)
     where = expected.arm, expected.other, expected.iteration, expected.subset
-    differences = run_differences(world, *where)
+    planned = world.planned.get(expected.arm, 0)
+    is_there = expected.iteration <= world.iterations and expected.subset in world.parts
+    differences = run_differences(world, *where) if is_there else []
     if not differences:
-        return Finding(expected)
-    interval = difference(world, *where)
-    p = None
-    if len(differences) > 1:
-        p = seeds_p_value(differences, expected.nearest(interval.mean))
-    return Finding(expected, interval, len(differences), p)
+        missing = why_missing(world, (expected.arm, expected.other))
+        return Finding(expected, missing, num_planned=planned)
+    interval, num = difference(world, *where), len(differences)
+    p = p_value(world, *where, expected.nearest(interval.mean))
+    return Finding(expected, UNDECIDED, interval, num, max(planned, num), p)
 
 
 def _judged(found, p_holm):
-    if found.found is None:
+    if found.interval is None:
         return found
-    expected, interval = found.expectation, found.found
-    bound = expected.nearest(interval.mean)
-    is_clear = found.p is not None and not interval.low <= bound <= interval.high
-    if expected.family is not None:
-        is_clear = is_clear and p_holm is not None and p_holm <= ALPHA
-    return Finding(
-        expected, interval, found.num_pairs, found.p, p_holm, _verdict(expected, interval, is_clear)
-    )
+    if found.p is None:
+        p_holm = None
+    return replace(found, p_holm=p_holm, verdict=_verdict(found, p_holm))
 
 
-def _verdict(expected, interval, is_clear):
+def _verdict(found, p_holm):
+    expected = found.expectation
+    if found.num_pairs < found.num_planned:
+        return INCOMPLETE
+    if expected.family is None:
+        is_told = found.p is not None
+    else:
+        is_told = p_holm is not None and p_holm <= ALPHA
     if expected.kind == "open":
-        return DIFFERENT if is_clear else ALIKE
-    if not is_clear:
-        return UNDECIDED
-    return HELD if expected.is_met(interval.mean) else FAILED
+        is_apart = is_told and (found.interval.low > 0 or found.interval.high < 0)
+        return APART if is_apart else NOT_APART
+    if is_told and expected.holds_all_of(found.interval):
+        return HELD
+    return FAILED if is_told and expected.holds_none_of(found.interval) else UNDECIDED

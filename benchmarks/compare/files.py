@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
-from benchmarks.compare import expected, page, record, tell, worlds
+from benchmarks.compare import expected, loud, page, record, tell, worlds
 from benchmarks.compare.analysis import difference, pass_at_1
 from benchmarks.compare.wording import subset_of
+from murphy_agents.files import write_atomically
 
 HOME = Path(__file__).parent
 MOST_BYTES = 300_000
 """Of a world's results, so that they can be committed."""
+MADE = ("command", "commits", "changed", "date", "machine", "planned", "failed")
+"""Of a record: what its runs were made with, and which are there."""
 
 
 def results_file(folder, world):
@@ -27,6 +30,23 @@ def load(folder):
     return [record.load(file) for file in found]
 
 
+def keep(world, file, partial=False):
+    """Write a world's record, in place of one of fewer runs, or of any where this one is whole.
+
+    Raises:
+        ValueError: runs are missing, the file has more, and `partial` does not allow that.
+    """
+    if world.num_missing and file.exists() and not partial:
+        there = len(record.load(file).runs)
+        if there > len(world.runs):
+            raise ValueError(
+                f"{file} holds {there} runs and {len(world.runs)} are finished, of "
+                f"{len(world.runs) + world.num_missing} that are planned; finish them, or give "
+                "--partial to replace it"
+            )
+    record.save(world, file)
+
+
 def write_report(folder, expectations=None):
     """Make report.md, report.html and pictures of the results in a folder; their records."""
     there = load(folder)
@@ -39,24 +59,30 @@ def write_report(folder, expectations=None):
             old.unlink()
     for picture in drawn:
         (folder / picture.file).write_text(picture.svg, encoding="utf-8")
-    (folder / "report.md").write_text(page.markdown(blocks), encoding="utf-8")
-    (folder / "report.html").write_text(page.page(blocks), encoding="utf-8")
+    write_atomically(folder / "report.md", page.markdown(blocks))
+    write_atomically(folder / "report.html", page.page(blocks))
     return there
 
 
 def write_figures(file, about, there, expectations):
-    """The report's main figures as JSON."""
-    found = expected.findings(there, expectations)
+    """The report's main figures as JSON, and what the runs behind them were made with."""
+    found, bounds = expected.findings(there, expectations), loud.load()
     told = about | {
         "settings": {world.world: world.settings for world in there},
-        "worlds": {world.world: _figures(world, found[world.world]) for world in there},
+        "worlds": {world.world: _figures(world, found[world.world], bounds) for world in there},
     }
     file.write_text(json.dumps(told, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def _figures(world, found):
+def _figures(world, found, bounds):
     subset, last = subset_of(world), world.iterations
     return {
+        "made": {name: getattr(world, name) for name in MADE},
+        "runs": [
+            {"run": str(run), "commit": run.commit, "resumed": run.num_resumed}
+            for run in world.runs
+            if run.seed is not None
+        ],
         "subset": subset,
         "pass_at_1": {
             arm: [_listed(pass_at_1(world, arm, i + 1, subset)) for i in range(last)]
@@ -69,8 +95,14 @@ def _figures(world, found):
         },
         "expected": [
             {"difference": f.expectation.pair, "expected": f.expectation.told,
-             "found": _listed(f.found), "p": f.p, "p_holm": f.p_holm, "verdict": f.verdict}
+             "found": _listed(f.interval), "pairs": [f.num_pairs, f.num_planned], "p": f.p,
+             "p_holm": f.p_holm, "verdict": f.verdict}
             for f in found
+        ],
+        "loud": [
+            {"arm": f.bound.arm, "expected": f.bound.told, "mean": f.mean, "lowest": f.lowest,
+             "highest": f.highest, "verdict": f.verdict}
+            for f in loud.findings(world, bounds)
         ],
     }  # fmt: skip
 

@@ -150,7 +150,8 @@ def _anchor(text):
 
 
 _MARKS = {
-    "held": ' class="held"', "did not hold": ' class="not"', "undecided": ' class="open"'
+    "held": ' class="held"', "did not hold": ' class="not"', "undecided": ' class="open"',
+    "incomplete": ' class="open"', "failed": ' class="not"',
 }  # fmt: skip
 _STYLE = """
 :root { color-scheme: light; }

@@ -1,6 +1,8 @@
 """The paper's six tables at a world's scale: which arm is which row, and the published figures.
 
-An arm is known by its settings, not by its name. A row that no arm of the world has is "not run".
+An arm is known by its settings, not by its name: it is a row if it differs from what the world's
+arms share in what the row names and in nothing else. A row that no arm of the world has is "not
+run".
 """
 
 from dataclasses import dataclass
@@ -22,11 +24,10 @@ NOT_RUN = "not run"
 MODEL = "Qwen3-1.7B"
 """Whose published figures stand beside ours."""
 _SHORT = {"HumanEval": "HumanEval", "MBPP": "MBPP", "BigCodeBench-Hard": "BigCodeBench"}
-_PLAIN = {
-    "make_algorithm": None, "fanout": None, "num_turns": None, "gamma": 0.9, "childless": "keep",
-    "prune": "keep_all", "train_turns": "last", "shuffle_credit": False, "scale": None,
-    "balance": "sum", "loss_type": "grpo", "hidden_share": 0.0, "prune_dropped_pays": "zero",
-}  # fmt: skip
+_PLAIN = {"algorithm": "murphy_mars", "gamma": 0.9, "childless": "keep"}
+"""Where neither the record of an arm nor the world's settings say it."""
+_SHAPE = {"fanout", "num_turns", "num_generations", "max_steps"}
+"""Judged apart: by the number of turns and by the budget."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Wanted:
 
     label: str
     settings: dict
-    """That its arm has; all others are the plain ones. Empty: the starting model."""
+    """That its arm has; all others are those that the arms share. Empty: the starting model."""
     strategy: str = ""
     """Of the published row; empty where the paper has none."""
     pruning: str = ""
@@ -69,9 +70,13 @@ ROWS = {
     3: (
         Wanted("MaRS", _MARS, "MURPHY-MaRS", "none"),
         *(
-            Wanted(f"MaRS, IntraP keeps {b}", _MARS | {"prune": "intra_group", "prune_budget": b},
-                   "MURPHY-MaRS" if b == 2 else "", "IntraP")
+            Wanted(
+                f"MaRS, IntraP keeps {b}" + (", and descendants of the dropped" if kept else ""),
+                _MARS | {"prune": "intra_group", "prune_budget": b} | kept,
+                "MURPHY-MaRS" if b == 2 and kept else "", "IntraP",
+            )
             for b in (2, 3)
+            for kept in ({}, {"prune_keep_descendants": True})
         ),
         *(
             Wanted(
@@ -137,21 +142,29 @@ def _arm(world, wanted):
     if not wanted.settings:
         return "base" if "base" in world.names else None
     told = {arm: world.arms[arm] for arm in world.names if arm in world.arms}
-    return next((a for a, t in told.items() if _is(t, wanted) and not _is_odd(world, a, t)), None)
+    return next(
+        (a for a, t in told.items() if _is(world, t, wanted) and not _is_odd(world, a, t)), None
+    )
 
 
-def _is(told, wanted):
+def _is(world, told, wanted):
     if turns_of(told) != wanted.turns:
         return False
-    names = {"algorithm", "prune_budget", *_PLAIN} - {"fanout", "num_turns"}
-    plain = _PLAIN | wanted.settings
-    return all(told.get(name, _PLAIN.get(name)) == plain.get(name) for name in names)
+    own = set(told) - _SHAPE - {"algorithm"}
+    whole = _PLAIN | world.settings | told
+    return own <= set(wanted.settings) and all(
+        whole.get(name) == value for name, value in wanted.settings.items()
+    )
 
 
 def _is_odd(world, arm, told):
     """Whether its budget is of its own, or its tree of another shape than the world's."""
     own = (world.settings.get("arms") or {}).get(arm) or {}
-    return "equal" in own or (turns_of(told) < 3 and bool({"generations", "fanout"} & set(own)))
+    steps = world.settings.get("max_steps")
+    if "equal" in own or told.get("max_steps", steps) != steps:
+        return True
+    shapes = {"generations", "num_generations", "fanout"}
+    return turns_of(told) < 3 and bool(shapes & set(own))
 
 
 def turns_of(told):

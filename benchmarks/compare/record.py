@@ -1,16 +1,19 @@
 """What is kept of a world's runs: a header and one line per run, small enough to commit.
 
-    {"format": 1, "world": ..., "tasks": [...], "subsets": {...}, "settings": {...}, ...}
+    {"format": 1, "num_runs": 54, "world": ..., "tasks": [...], "subsets": {...}, ...}
     {"arm": "grpo", "start": "warm-0", "seed": 0, "solved": ["0110", ...], "costs": {...}, ...}
 
-The whole report is made from these lines, so that nobody must train to rebuild it. Nothing here
-knows models or folders of runs.
+The whole report is made from these lines, so that nobody must train to rebuild it. A file with
+fewer lines than its header tells is refused: it was cut short. Nothing here knows models or folders
+of runs.
 """
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from murphy_agents.files import write_atomically
 
 FORMAT = 1
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -36,6 +39,10 @@ class Run:
     """Subset -> share by name: what first and second attempts are like."""
     curve: tuple[dict, ...] = ()
     """Checkpoints: {"step", "costs", "pass_at_1": subset -> shares by iteration}."""
+    commit: str = ""
+    """That it was trained with; empty where that is not told."""
+    num_resumed: int = 0
+    """How often its training was gone on with from a checkpoint."""
 
     def __str__(self):
         return f"{self.arm} of {self.start}" + ("" if self.seed is None else f", seed {self.seed}")
@@ -48,7 +55,7 @@ class World:
     world: str
     tasks: tuple[str, ...]
     clusters: tuple[int, ...]
-    """By task; equal for tasks with the same prompt."""
+    """By task; equal for tasks with the same docstring, or prompt where they tell none."""
     iterations: int
     eval_runs: int
     runs: tuple[Run, ...]
@@ -57,9 +64,11 @@ class World:
     settings: dict = field(default_factory=dict)
     """Of the comparison."""
     arms: dict = field(default_factory=dict)
-    """Arm -> settings in which its training is not as `TrainConfig` has it."""
+    """Arm -> settings in which its training is not as the shared ones are, or `TrainConfig`."""
+    planned: dict = field(default_factory=dict)
+    """Arm -> runs that the settings ask for; empty where nothing is known of that."""
     failed: dict = field(default_factory=dict)
-    """What went wrong, by the name of the run."""
+    """Arm -> what went wrong, by the name of the run."""
     command: str = ""
     commits: tuple[str, ...] = ()
     """That the runs were trained with."""
@@ -81,6 +90,15 @@ class World:
     def of(self, arm):
         """The runs of an arm."""
         return [run for run in self.runs if run.arm == arm]
+
+    def has_failed(self, arm):
+        """Whether a run of it went wrong."""
+        return bool(self.failed.get(arm))
+
+    @property
+    def num_missing(self):
+        """Runs that are planned and not there."""
+        return sum(max(0, num - len(self.of(arm))) for arm, num in self.planned.items())
 
     def cluster_of(self):
         """Task -> its cluster."""
@@ -119,7 +137,7 @@ class World:
 
 def dumps(world):
     """As text: the header's line and the runs' lines."""
-    head = {"format": FORMAT} | {
+    head = {"format": FORMAT, "num_runs": len(world.runs)} | {
         known.name: getattr(world, known.name)
         for known in dataclasses.fields(world)
         if known.name != "runs"
@@ -129,16 +147,17 @@ def dumps(world):
 
 
 def save(world, file):
-    """Write it."""
+    """Write it whole, or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(dumps(world), encoding="utf-8")
+    write_atomically(file, dumps(world))
 
 
 def load(file):
     """Read what `save` wrote.
 
     Raises:
-        ValueError: a line is no JSON object of the right kind; names file, line and fault.
+        ValueError: a line is no JSON object of the right kind, or lines are missing; names file,
+            line and fault.
     """
     lines = file.read_text(encoding="utf-8").splitlines()
     if not lines:
@@ -146,6 +165,11 @@ def load(file):
     head = _object(file, 1, lines[0])
     if (found := head.pop("format", None)) != FORMAT:
         raise ValueError(f"{file}, line 1: format is {found!r}, {FORMAT} is known; run it again")
+    if (told := head.pop("num_runs", None)) != len(lines) - 1:
+        raise ValueError(
+            f"{file}, line 1: num_runs is {told!r}, but {len(lines) - 1} runs are there; restore "
+            "the file, or run the world again"
+        )
     runs = []
     for number, line in enumerate(lines[1:], 2):
         runs.append(_made(file, number, Run, _object(file, number, line)))

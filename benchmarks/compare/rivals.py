@@ -33,9 +33,10 @@ def rlef(config: TrainConfig) -> Algorithm:
     Simplified: RLEF is PPO with a learnt value of each turn's prompt; here the other chains of the
     problem are the baseline, the same at every turn. So no turn is compared with what was to be
     expected at that turn: a chain that fails first and repairs credits its failure as much as its
-    repair. KL is a penalty in the loss and not in the reward, and answers without code earn 0, no
-    penalty of their own. Unlike `naive` with `train_turns: all`, tests passed in part earn nothing,
-    and advantages are not divided by their deviation.
+    repair. R is 0 or 1 whatever scale the paper's reward has, so the size of advantages beside the
+    KL term is ours; KL is a penalty in the loss and not in the reward, and answers without code
+    earn 0, no penalty of their own. Unlike `naive` with `train_turns: all`, tests passed in part
+    earn nothing, and advantages are not divided by their deviation.
 
     One chain, or chains that all end alike: advantage 0. A last attempt without verdict: left out.
     """

@@ -15,8 +15,8 @@ POWER = 0.8
 _QUANTILES = 2000
 
 
-def between_seeds(world, arm, iteration, subset):
-    """Of trainings from one start, pooled over the starts; None where no start has two."""
+def within_starts(world, arm, iteration, subset):
+    """Of runs of one start, training and evaluation, pooled over starts; None of single runs."""
     groups = [found for found in _by_start(world, arm, iteration, subset) if len(found) > 1]
     if not groups:
         return None
@@ -25,11 +25,11 @@ def between_seeds(world, arm, iteration, subset):
 
 
 def between_starts(world, arm, iteration, subset):
-    """Of starts, the noise that trainings leave in their means taken off; None of one start."""
+    """Of starts, the noise that runs leave in their means taken off; None of one start."""
     groups = _by_start(world, arm, iteration, subset)
     if len(groups) < 2:
         return None
-    seeds = between_seeds(world, arm, iteration, subset) or 0.0
+    seeds = within_starts(world, arm, iteration, subset) or 0.0
     noise = fmean(seeds**2 / len(group) for group in groups)
     return math.sqrt(max(0.0, variance(map(fmean, groups)) - noise))
 
@@ -62,25 +62,27 @@ def of_pairs(world, arm, other, iteration, subset):
     return len(found), stdev(found) if len(found) > 1 else None
 
 
-def detectable(sd, num_pairs, alpha):
+def detectable(sd, num_pairs, alpha, added=0.0):
     """The smallest true difference that Student's t over pairs finds in `POWER` of the cases.
 
     Two-sided at level alpha, for normal differences with that standard deviation: the d with
-    P(|T| > t_alpha) = POWER, T noncentral with d·sqrt(n)/sd. 0 where the differences do not vary.
+    P(|T| > t_alpha) = POWER, T noncentral with d / sqrt(sd^2 / n + added); `added` is the variance
+    that pairs share (`significance.shared_variance`). Where nothing varies, any difference is found
+    if so many pairs of one sign can reach alpha at all (2 / 2^n); else none is, and it is None.
 
     Raises:
         ValueError: fewer than two pairs.
     """
     if num_pairs < 2:
         raise ValueError(f"num_pairs is {num_pairs}; their spread cannot be told from one")
-    if sd == 0:
-        return 0.0
+    if sd == 0 and (not added or 2 / 2**num_pairs > alpha):
+        return 0.0 if 2 / 2**num_pairs <= alpha else None
     from scipy.optimize import brentq
     from scipy.stats import t
 
     limit = float(t.ppf(1 - alpha / 2, num_pairs - 1))
     shift = brentq(lambda d: power(d, limit, num_pairs - 1) - POWER, 0.0, 3 * limit + 10)
-    return float(shift) * sd / math.sqrt(num_pairs)
+    return float(shift) * math.sqrt(sd**2 / num_pairs + added)
 
 
 def power(shift, limit, freedom):

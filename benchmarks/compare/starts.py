@@ -3,8 +3,9 @@
     python -m benchmarks.compare.starts [--models probe:0 ...] [--tasks probe:selection]
 
 pass@1 by iteration, of vague and of clear tasks; of vague tasks also the share of first attempts
-that are loud, the share of second attempts that are right after a loud and after a quiet one, and
-the share that is the program before once more. Models that are not there are made, in minutes each.
+that are loud, the share of second attempts that are right after a loud and after a quiet one, with
+their number, and the share that is the program before once more. Models that are
+not there are made, in minutes each.
 """
 
 import argparse
@@ -32,14 +33,15 @@ def part(evaluation: Evaluation, tasks: Iterable[Task], vague: bool) -> Evaluati
 
 
 def loud_share(evaluation: Evaluation) -> float:
-    """Share of the first attempts that are loud, programs at all; nan where there is none."""
-    first = [chain for chain in evaluation.chains if chain.attempts]
+    """Share of first attempts that are loud programs, by `style_of`; nan where there is none."""
+    first = [chain for chain in evaluation.chains if _began(chain)]
     return len(_after(first, "loud")) / len(first) if first else math.nan
 
 
-def repaired_after(evaluation: Evaluation, style: Style) -> float:
-    """Share of second attempts that are right, of those after a first one of that style."""
-    return replace(evaluation, chains=tuple(_after(evaluation.chains, style))).repair_rate(2)
+def repaired_after(evaluation: Evaluation, style: Style) -> tuple[float, int]:
+    """Share of second attempts that are right after a first one of that style, and their number."""
+    seconds = [chain for chain in _after(evaluation.chains, style) if len(chain.attempts) > 1]
+    return replace(evaluation, chains=tuple(seconds)).repair_rate(2), len(seconds)
 
 
 def row(name: str, evaluation: Evaluation, tasks: Sequence[Task]) -> str:
@@ -52,11 +54,16 @@ def row(name: str, evaluation: Evaluation, tasks: Sequence[Task]) -> str:
             for i in (1, 2, 3)
         ),
         loud_share(vague),
-        repaired_after(vague, "loud"),
-        repaired_after(vague, "quiet"),
-        vague.repeat_rate(2),
     ]
-    return " | ".join([f"| {name}", *(f"{100 * rate:.1f}" for rate in rates)]) + " |"
+    cells = [
+        *(f"{100 * rate:.1f}" for rate in rates),
+        *(
+            f"{100 * rate:.1f} of {num}"
+            for rate, num in (repaired_after(vague, style) for style in ("loud", "quiet"))
+        ),
+        f"{100 * vague.repeat_rate(2):.1f}",
+    ]
+    return " | ".join([f"| {name}", *cells]) + " |"
 
 
 def main() -> None:
@@ -73,7 +80,9 @@ def main() -> None:
 
     print(
         "| model | vague, 1 | 2 | 3 | clear, 1 | 2 | 3 "
-        "| loud at 1 | right after loud | after quiet | repeated |\n" + "|---" * 11 + "|"
+        "| loud at 1 | right after loud, of n | after quiet, of n | repeated |\n"
+        + "|---" * 11
+        + "|"
     )
     for model in options.models:
         print(row(model, on_tasks(folder_of(model), tasks), tasks), flush=True)
@@ -87,11 +96,18 @@ def _is_vague(task: Task) -> bool:
     return bool(task.metadata["vague"])
 
 
+def _began(chain: Chain) -> bool:
+    return chain.infra_error is None and bool(chain.attempts)
+
+
 def _after(chains: Iterable[Chain], style: Style) -> list[Chain]:
+    """The chains whose first attempt is a program of that style."""
     return [
         chain
         for chain in chains
-        if chain.attempts and chain.attempts[0].code and style_of(chain.attempts[0].code) == style
+        if _began(chain)
+        and (code := chain.attempts[0].code) is not None
+        and style_of(code) == style
     ]
 
 

@@ -1,14 +1,15 @@
 """The report in blocks: a summary of what was expected and found, then world by world."""
 
-from benchmarks.compare import expected, tell_costs, tell_world
+from benchmarks.compare import expected, loud, tell_costs, tell_world
 from benchmarks.compare.page import Grid, Heading, Paragraph, Points
 from benchmarks.compare.record import ALL
 from benchmarks.compare.wording import signed, subset_of
-from murphy_agents.show.tables import Table
+from murphy_agents.show.tables import Table, percent
 
 _ABOUT = {
     "repair": "Small programs with a detail to be found from feedback; each wrong one tells its "
-    "first failed test.",
+    "first failed test. A repetition: these tasks, both starting models and three of the five "
+    "seeds were measured before, so nothing here is a prediction.",
     "arms": "The tasks of `repair`, with every arm.",
     "probe": "Swallow or crash: a quiet program hides the failure and earns more now, a loud one "
     "reveals what is wrong.",
@@ -55,13 +56,40 @@ def _summary(worlds, found, expectations):
                   "pairs", "p, Holm", "verdict"]  # fmt: skip
         yield Grid(
             Table(header, lines, num_names=3),
-            "p is against the nearest end of what was expected, by Holm's adjustment over the "
-            f"family. A verdict needs p of at most {expected.ALPHA} and an interval that leaves "
-            "that end out; where there is no p, the interval alone. Else it is undecided. Reasons "
-            "stand with each world.",
+            "Held: the whole interval is where it was expected; did not hold: it is wholly "
+            "elsewhere; undecided: it reaches the bound, so nothing is shown. The first two need a "
+            f"p of at most {expected.ALPHA} besides, against the nearest bound, by Holm's "
+            "adjustment over the whole family, run or not; where there is no p, the interval alone "
+            "decides. Incomplete: pairs are missing. Reasons stand with each world.",
         )
+    yield from _loud_shares(worlds)
     if missing := [name for name in expectations if name not in {w.world for w in worlds}]:
         yield Paragraph(f"Worlds with expectations that were not run: {', '.join(missing)}.")
+
+
+def _loud_shares(worlds):
+    """What the explanation needs, beside the differences."""
+    bounds = loud.load()
+    found = [(world, shares) for world in worlds for shares in loud.findings(world, bounds)]
+    lines = [
+        [world.world, f"`{f.bound.arm}`", f.bound.told, percent(f.mean), percent(f.lowest),
+         percent(f.highest), _of_planned(f.num_runs, world.planned.get(f.bound.arm, 0)), f.verdict]
+        for world, f in found
+    ]  # fmt: skip
+    if lines:
+        header = ["world", "arm", "loud, expected", "mean", "lowest run", "highest run", "runs",
+                  "verdict"]  # fmt: skip
+        yield Grid(
+            Table(header, lines, num_names=3),
+            "Share of loud first attempts, percent. Held: in every run; did not hold: not in their "
+            "mean; else undecided. Where it does not hold, the explanation is wrong, whatever the "
+            "differences are.",
+        )
+
+
+def _of_planned(num, planned):
+    """How many of those that the settings ask for, where some are missing."""
+    return f"{num} of {planned}" if num < planned else str(num)
 
 
 def _verdict(found, with_world=False):
@@ -71,8 +99,9 @@ def _verdict(found, with_world=False):
         if found.p_holm is None
         else ("<0.001" if found.p_holm < 1e-3 else f"{found.p_holm:.3f}")
     )
-    line = [f"`{e.arm}` - `{e.other}`", f"{e.subset}, {e.iteration}", e.told, signed(found.found),
-            str(found.num_pairs), p, found.verdict]  # fmt: skip
+    line = [f"`{e.arm}` - `{e.other}`", f"{e.subset}, {e.iteration}", e.told,
+            signed(found.interval), _of_planned(found.num_pairs, found.num_planned), p,
+            found.verdict]  # fmt: skip
     return [e.world, *line] if with_world else line
 
 
@@ -103,7 +132,8 @@ def _counts(world):
     starts, seeds = {run.start for run in trained}, {run.seed for run in trained}
     yield (
         f"{len(world.tasks)} tasks in {len(set(world.clusters))} clusters (tasks with the same "
-        f"prompt), each tried {_times(world.eval_runs)} by every model."
+        "docstring, or prompt where they tell none), each tried "
+        f"{_times(world.eval_runs)} by every model."
     )
     for name, line in world.subsets.items():
         yield f"{name}: {line.count('1')} of them."
@@ -114,7 +144,10 @@ def _counts(world):
     )
     if apart := len(world.tasks) - len(world.tasks_of(ALL)):
         yield f"{apart} tasks lack a verdict in some run and are left out of all."
-    for name, error in world.failed.items():
+    failed = {name: error for found in world.failed.values() for name, error in found.items()}
+    if (left := world.num_missing - len(failed)) > 0:
+        yield f"{left} runs of {sum(world.planned.values())} that are planned were not run."
+    for name, error in failed.items():
         yield f"failed: {name}: {error}"
 
 
@@ -130,14 +163,18 @@ def _reading():
             "supervised training, by the checkpoint that did best on the selection tasks; of right "
             "answers alone. Neither was trained by an algorithm here.",
             "Tasks are weighted alike. Intervals of trained arms cover which clusters of tasks "
-            "there are and how runs differ (Student's t over all runs); of models as they were, "
-            "clusters alone. They speak of these starting models (docs/design/0603).",
+            "(of one docstring) there are and how runs differ (Student's t over all runs); of "
+            "models as they were, clusters alone. They speak of these starting models "
+            "(docs/design/0603).",
             "Differences are taken run by run: to the run with the same start and seed, and to the "
             "model that the run began with, whose one evaluation all runs of a start share.",
             "p values are Student's t over the pairs of runs, for the tasks at hand, by Holm's "
-            "adjustment over a family of expectations. Intervals are not adjusted. What was "
+            "adjustment over a family of expectations. Where several runs share the one evaluation "
+            "of a model as it was, the most that its luck can add to the variance is added "
+            "(`benchmarks/compare/significance.py`). Intervals are not adjusted. What was "
             "expected, in which family: `benchmarks/compare/expected.yaml`.",
-            "Seeds of the starting model, of training and of evaluation are set apart: all models "
-            "are evaluated with the same random numbers.",
+            "Starting model, training and evaluation are each told a seed of their own, for "
+            "streams of their own; the numbers may coincide. All models are evaluated with the "
+            "same random numbers.",
         )
     )

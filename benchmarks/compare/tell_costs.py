@@ -3,6 +3,7 @@
 from benchmarks.compare import budgets, expected, pictures, spread
 from benchmarks.compare.analysis import cost, is_trained, seconds
 from benchmarks.compare.page import Grid, Heading, Picture
+from benchmarks.compare.significance import shared_variance
 from benchmarks.compare.wording import count, level, named
 from murphy_agents.show.tables import Table, percent
 
@@ -26,7 +27,8 @@ def paid(world, subset):
         Table(["arm", *COSTS[:-1], "training s", COSTS[-1]], lines),
         "Of one run, mean. Training is generation, execution and update; seconds are of "
         f"{world.machine.get('processor', 'one machine')}, one thread a run, "
-        f"{world.machine.get('cores', '?')} cores.",
+        f"{world.machine.get('cores', '?')} cores, {world.machine.get('runs at a time', '?')} runs "
+        "at a time.",
     )
     about = f"pass@1 over generations, trained tokens and seconds, {world.world}"
     yield Picture(f"{world.world}-budgets", pictures.budgets(world, subset), about)
@@ -51,16 +53,26 @@ def _equal(world, subset):
         return
     amounts = {name: budgets.shared(world, arms, subset, name) for name in budgets.BUDGETS}
     lines = [
-        [f"`{arm}`"] + [level(budgets.at(world, arm, subset, *at)) for at in amounts.items()]
+        [f"`{arm}`", *(cell for at in amounts.items() for cell in _read(world, arm, subset, *at))]
         for arm in arms
     ]
+    header = [cell for name, paid in amounts.items() for cell in (f"{count(paid)} {name}", "step")]
     tasks = world.settings.get("curve_tasks") or world.settings.get("eval_tasks")
     yield Grid(
-        Table(["arm", *(f"{count(paid)} {name}" for name, paid in amounts.items())], lines),
+        Table(["arm", *header], lines),
         f"At equal budgets: pass@1 in percent at iteration {world.iterations}, {named(subset)} of "
-        f"`{tasks}`, when every run had paid as much as the cheapest; straight lines between "
-        "checkpoints, 95 % intervals over runs.",
+        f"`{tasks}`, when every run had paid as much as the cheapest, and the mean step at which "
+        "that was; straight lines between checkpoints, 95 % intervals over runs. A run that is "
+        "read before its end still has learning rate left, which falls to its last step, so arms "
+        "that spent less in all, and are read later in their schedule, are favoured "
+        "(docs/design/0608).",
     )
+
+
+def _read(world, arm, subset, budget, amount):
+    """What an arm had reached, and at which step; dashes where its path is elsewhere."""
+    found = budgets.at(world, arm, subset, budget, amount)
+    return ("-", "-") if found is None else (level(found[0]), count(found[1]))
 
 
 def noise(world, subset, found, expectations):
@@ -68,38 +80,46 @@ def noise(world, subset, found, expectations):
     yield Heading(3, f"{world.world}: spread, and what could have been seen")
     where = world.iterations, subset
     parts = {
-        "between starts": spread.between_starts,
-        "between seeds of training": spread.between_seeds,
-        "between clusters of tasks": spread.between_tasks,
-        "between evaluations": spread.of_sampling,
+        "starts": spread.between_starts,
+        "runs of one start: training and evaluation": spread.within_starts,
+        "clusters of tasks": spread.between_tasks,
+        "evaluations of one run": spread.of_sampling,
     }
-    lines = [
-        [f"`{arm}`", *(percent(part(world, arm, *where)) for part in parts.values())]
-        for arm in world.names
-    ]
+    told = {
+        name: [percent(part(world, arm, *where)) for arm in world.names]
+        for name, part in parts.items()
+    }
+    told = {name: column for name, column in told.items() if set(column) != {"-"}}
+    named_arms = [f"`{arm}`" for arm in world.names]
     yield Grid(
-        Table(["arm", *parts], lines),
+        Table(["arm", *told], list(zip(named_arms, *told.values(), strict=True))),
         f"Standard deviation in points at iteration {world.iterations}, {named(subset)}. "
-        "Starts: noise of seeds taken off. Evaluations: of one run's mean, where every task is "
-        "tried more than once.",
+        "Starts: noise of their runs taken off. Runs of one start differ in the seed of training, "
+        "and in the luck of their one evaluation.",
     )
-    sizes = {f: expected.size_of(f.expectation.family, expectations) for f in found}
-    lines = [_power(world, f.expectation, sizes[f]) for f in found if f.found is not None]
+    families = {f.expectation.family for f in found}
+    sizes = {family: expected.size_of(family, expectations) for family in families}
+    lines = [_power(world, f, sizes[f.expectation.family]) for f in found if f.interval is not None]
     if lines:
-        header = ["difference", "pairs", "sd of pairs", "seen at 0.05", "seen, Holm's first step"]
+        header = ["difference", "pairs", "half width", "sd of pairs", "seen at 0.05",
+                  "seen, Holm's first step"]  # fmt: skip
         yield Grid(
             Table(header, lines),
-            f"The smallest true difference, in points, that {100 * spread.POWER:g} % of such "
+            "Half width: of the interval, which covers tasks too. Seen: the smallest true "
+            f"difference, in points, that {100 * spread.POWER:g} % of such "
             "comparisons would have told from a bound, by Student's t over the pairs of runs, "
-            "given the spread that was seen; for these tasks and starting models.",
+            "given the spread that was seen; for these tasks and starting models. It is '-' where "
+            "nothing varies and there are too few pairs to tell.",
         )
 
 
-def _power(world, expectation, family):
-    e = expectation
-    pairs, sd = spread.of_pairs(world, e.arm, e.other, e.iteration, e.subset)
-    line = [f"`{e.arm}` - `{e.other}`", str(pairs), percent(sd)]
+def _power(world, found, family):
+    e, interval = found.expectation, found.interval
+    where = world, e.arm, e.other, e.iteration, e.subset
+    pairs, sd = spread.of_pairs(*where)
+    line = [f"`{e.arm}` - `{e.other}`", str(pairs), percent((interval.high - interval.low) / 2)]
     if sd is None:
-        return [*line, "-", "-"]
-    levels = expected.ALPHA, expected.ALPHA / family
-    return [*line, *(percent(spread.detectable(sd, pairs, level)) for level in levels)]
+        return [*line, "-", "-", "-"]
+    levels, added = (expected.ALPHA, expected.ALPHA / family), shared_variance(*where)
+    seen = (spread.detectable(sd, pairs, level, added) for level in levels)
+    return [*line, percent(sd), *map(percent, seen)]

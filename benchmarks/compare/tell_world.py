@@ -1,5 +1,7 @@
 """What a world's arms reached, and how: tables and pictures."""
 
+from collections import Counter
+
 from benchmarks.compare import paper_tables, pictures
 from benchmarks.compare.analysis import difference, is_trained, mechanism, pass_at_1, run_mean
 from benchmarks.compare.page import Code, Grid, Heading, Paragraph, Picture, Points
@@ -111,8 +113,8 @@ def made(world):
         (
             f"Commit of the runs: {commits}{state}; last run finished {world.date or '?'}.",
             f"Machine: {world.machine.get('processor', '?')}, "
-            f"{world.machine.get('cores', '?')} cores, {world.machine.get('memory GB', '?')} GB; "
-            f"{versions}.",
+            f"{world.machine.get('cores', '?')} cores, {world.machine.get('memory GB', '?')} GB, "
+            f"{world.machine.get('runs at a time', '?')} runs at a time; {versions}.",
             f"Settings: `benchmarks/compare/{world.world}.yaml`, and in the first line of "
             f"`benchmarks/compare/results/{world.world}.jsonl`.",
         )
@@ -133,3 +135,11 @@ def _every_run(world):
         Table(["arm", "start", "as it was", *(f"seed {seed}" for seed in seeds)], lines, 2),
         f"Every run: pass@1 in percent at iteration {last}, {named(subset)}.",
     )
+    resumed = [run for run in world.runs if run.num_resumed]
+    commits = Counter(run.commit for run in world.runs if run.seed is not None)
+    if len(commits) > 1:
+        told = "; ".join(f"{commit or 'unknown'}: {num} runs" for commit, num in commits.items())
+        yield Paragraph(f"By commit: {told}.")
+    if resumed:
+        told = "; ".join(f"{run}: {run.num_resumed} times" for run in resumed)
+        yield Paragraph(f"Gone on with from a checkpoint: {told}.")

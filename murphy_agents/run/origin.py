@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -68,8 +69,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _git(*words: str) -> str | None:
-    """What git says of murphy's own files; None where they are in no repository."""
+    """What git says of murphy's own files; None where they are in no repository.
+
+    Asked once by a process, whose modules stay as they were: later runs of a comparison are not
+    told of a commit that their program is not of.
+    """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
         return None

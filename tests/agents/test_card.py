@@ -254,3 +254,14 @@ def test_the_licences_are_those_of_the_page_on_data():
             if name in names.LICENCES:
                 assert names.LICENCES[name] == licence.replace("ours", "made by murphy")
     assert all(f"| `{name}" in page for name in names.LICENCES)
+
+
+def test_the_commit_is_asked_for_once_by_a_process(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(origin.shutil, "which", lambda name: asked.append(name))
+    origin._git.cache_clear()
+    for _ in range(2):
+        origin.write(tmp_path, TrainConfig(model="tiny"), 1)
+    assert asked in ([], ["git"]), "not at all where there is no repository"
+    assert origin.read(tmp_path).commit is None
+    origin._git.cache_clear()

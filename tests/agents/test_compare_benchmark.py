@@ -3,20 +3,36 @@
 import dataclasses
 import json
 import math
-from statistics import stdev
+from statistics import fmean, stdev, variance
 
 import pytest
 import worlds_by_hand
 from evaluations import BROKEN, evaluation
-from scipy.stats import nct
+from scipy.stats import nct, t
 from test_compare_results import ARMS as BY_HAND
 from worlds_by_hand import ARMS, SETTINGS, run, small, world
 
-from benchmarks.compare import budgets, collect, expected, paper_tables, record, spread, worlds
+from benchmarks.compare import (
+    budgets,
+    collect,
+    expected,
+    files,
+    loud,
+    paper_tables,
+    record,
+    significance,
+    spread,
+    worlds,
+)
 from benchmarks.compare.analysis import difference, mechanism, pairs_of, pass_at_1, run_differences
 from benchmarks.compare.expected import Expectation
+from murphy_agents.compare import CompareConfig, cells
 from murphy_agents.compare.results import rows
+from murphy_agents.evaluation.chain import Chain
+from murphy_agents.evaluation.result import Evaluation
+from murphy_agents.stats.resampling import Interval
 from murphy_agents.stats.significance import seeds_p_value
+from murphy_env import sources
 
 # --- records ---
 
@@ -59,8 +75,10 @@ def changed(place, **values):
     [
         (lambda lines: [], "is empty"),
         (lambda lines: ["{", *lines[1:]], "line 1 is no JSON"),
-        (lambda lines: [lines[0], "[1]"], "line 2 is list, not an object"),
+        (lambda lines: [lines[0], "[1]", *lines[2:]], "line 2 is list, not an object"),
         (changed(0, format=0), "line 1: format is 0, 1 is known"),
+        (lambda lines: lines[:-1], "num_runs is 10, but 9 runs are there; restore"),
+        (changed(0, num_runs=...), "num_runs is None, but 10 runs are there"),
         (changed(0, tasks=...), r"line 1: \['tasks'\] are missing"),
         (changed(0, clusters=[0, 1]), "line 1: clusters has 2 tasks, not 4"),
         (changed(0, subsets={"vague": "01"}), "line 1: vague has 2 tasks, not 4"),
@@ -81,10 +99,69 @@ def test_a_malformed_record_is_refused(tmp_path, change, message):
         record.load(file)
 
 
+def test_a_record_of_fewer_runs_does_not_replace_one_of_more(tmp_path):
+    file = tmp_path / "repair.jsonl"
+    planned = {"base": 2, "grpo": 4, "murphy_mars": 4}
+    whole = dataclasses.replace(small(), planned=planned)
+    part = dataclasses.replace(whole, runs=whole.runs[:6])
+    files.keep(part, file)
+    files.keep(whole, file)
+    with pytest.raises(ValueError, match=r"holds 10 runs and 6 are finished, of 10 .* --partial"):
+        files.keep(part, file)
+    assert len(record.load(file).runs) == 10
+    files.keep(part, file, partial=True)
+    assert len(record.load(file).runs) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["repair.jsonl"]
+
+
+def test_a_smaller_comparison_that_is_whole_replaces_a_larger_one(tmp_path):
+    file = tmp_path / "repair.jsonl"
+    files.keep(small(), file)
+    kept = dataclasses.replace(small(), runs=small().runs[:6], planned={"base": 2, "grpo": 4})
+    files.keep(kept, file)
+    assert len(record.load(file).runs) == 6
+
+
+def test_tasks_of_one_docstring_are_one_cluster():
+    tasks = sources.load("probe:selection?num_tasks=30")
+    chains = tuple(Chain(t.task_id, 0, t.prompt, ()) for t in tasks)
+    found = collect.clusters_of("probe:selection?num_tasks=30", Evaluation(chains, iterations=1))
+    assert len({chain.cluster for chain in chains}) > len(set(found.values())) == 10
+    assert found == {t.task_id: t.metadata["docstring"] for t in tasks}
+
+
+def test_tasks_without_a_docstring_keep_their_prompt_as_cluster(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    row = {"task_id": "a", "prompt": "p", "entry_point": "f", "tests": ["assert f(1) == 1"]}
+    file.write_text(json.dumps(row) + "\n")
+    found = collect.clusters_of(str(file), Evaluation((Chain("a", 0, "p", ()),), iterations=1))
+    assert found == {"a": "p"}
+
+
 def test_counts_of_an_evaluation_are_one_digit_a_task():
     found = evaluation({"a1": 1, "a2": 3, "b1": 0, "c1": BROKEN})
     told = [collect.counts(found, i, ("a1", "a2", "b1", "c1"), 1) for i in (1, 2, 3)]
     assert told == ["100-", "100-", "110-"]
+
+
+def test_a_run_tells_its_commit_and_how_often_it_was_resumed(tmp_path):
+    assert collect.origin_of(tmp_path) == ("", 0)
+    (tmp_path / "origin.json").write_text('{"commit": "abc", "is_changed": true}')
+    told = "resuming from {}/checkpoint-20: 20 of 60 steps done\nstep 21/60 resuming from here\n"
+    (tmp_path / "log.txt").write_text("no checkpoint to resume from\n" + told.format(tmp_path) * 2)
+    assert collect.origin_of(tmp_path) == ("abc with changes", 2)
+
+
+def test_what_failed_is_kept_by_arm():
+    config = CompareConfig(
+        model="tiny", warm_starts=[0], seeds=[0, 1], algorithms=["grpo", "naive"]
+    )
+    failed = {"warm-0 grpo seed-0": "a", "warm-0 grpo seed-1": "b", "warm-0 base": "c"}
+    jobs = [*cells.starts(config), *cells.cells(config)]
+    assert collect.failed_by_arm(jobs, failed) == {
+        "grpo": {"warm-0 grpo seed-0": "a", "warm-0 grpo seed-1": "b"},
+        "base": {"warm-0 base": "c"},
+    }
 
 
 # --- means and differences ---
@@ -174,15 +251,82 @@ def test_verdicts(wanted, verdict):
     assert found.verdict == verdict
 
 
-def test_p_is_against_the_nearest_end_and_adjusted_over_those_that_were_run():
+def found_of(kind, points, low, high):
+    told = expectation(kind, points, family=None)
+    interval = Interval((low + high) / 2, low, high)
+    return told.holds_all_of(interval), told.holds_none_of(interval)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "wanted"),
+    [
+        ("within", -0.09, 0.09, (True, False)),
+        # Past the near end, past the far one, past both.
+        ("within", -0.05, 0.11, (False, False)),
+        ("within", -0.11, 0.06, (False, False)),
+        ("within", -0.2, 0.3, (False, False)),
+        ("within", 0.11, 0.3, (False, True)),
+        ("within", -0.3, -0.11, (False, True)),
+        ("above", 0.11, 0.3, (True, False)),
+        ("above", 0.0, 0.3, (False, False)),
+        ("below", 0.11, 0.3, (False, True)),
+        ("below", math.nan, math.nan, (False, False)),
+        ("above", math.nan, math.nan, (False, False)),
+        ("within", math.nan, math.nan, (False, False)),
+    ],
+)
+def test_an_interval_that_reaches_a_bound_says_nothing(kind, low, high, wanted):
+    assert found_of(kind, 10, low, high) == wanted
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("within", "undecided"), ("open", "not told apart")])
+def test_a_single_cluster_of_tasks_decides_nothing(kind, verdict):
+    alone = dataclasses.replace(many(APART), clusters=(0,) * 20)
+    for points in (0, 10, 90):
+        (found,) = findings(alone, [expectation(kind, points, family=None)])
+        assert math.isnan(found.interval.low)
+        assert found.verdict == verdict
+
+
+def test_a_difference_that_may_be_past_the_far_end_is_undecided():
+    # Equal on average, and every task differs: the interval reaches beyond both ends.
+    runs = [
+        record.Run(arm, "warm-0", seed, (("10" if odd else "01") * 10,))
+        for arm, odd in (("good", True), ("bad", False))
+        for seed in range(4)
+    ]
+    made = dataclasses.replace(many(APART), runs=tuple(runs))
+    (found,) = findings(made, [expectation("within", 30, family=None)])
+    assert found.interval.mean == 0
+    assert found.interval.low < -0.3 < 0.3 < found.interval.high
+    assert found.verdict == "undecided"
+
+
+def test_fewer_pairs_than_planned_give_no_verdict():
+    planned = dataclasses.replace(many(APART), planned={"good": 8, "bad": 8})
+    (found,) = findings(planned, [expectation("above")])
+    assert (found.num_pairs, found.num_planned, found.verdict) == (6, 8, "incomplete")
+    assert planned.num_missing == 4
+
+
+def test_what_failed_is_told_apart_from_what_was_not_run():
+    failed = {"bad": {"warm-0 bad seed-0": "ValueError: so"}}
+    alone = dataclasses.replace(
+        many({"good": [15, 16]}), planned={"good": 2, "bad": 2}, failed=failed
+    )
+    told = [expectation("above"), expectation("above", other="absent")]
+    assert [f.verdict for f in findings(alone, told)] == ["failed", "not run"]
+
+
+def test_p_is_against_the_nearest_end_and_adjusted_over_the_whole_family():
     wanted = [expectation("above", 30), expectation("within", 60), expectation("above", arm="no")]
     found = findings(many(APART), wanted)
     assert run_differences(many(APART), "good", "bad", 1, "all") == pytest.approx(DIFFERENCES)
     against = [seeds_p_value(DIFFERENCES, 0.3), seeds_p_value(DIFFERENCES, 0.6)]
     assert [f.p for f in found[:2]] == pytest.approx(against)
-    # The smaller of two is doubled; the larger stays, if it is not below that.
-    assert found[0].p_holm == pytest.approx(2 * against[0])
-    assert found[1].p_holm == pytest.approx(against[1])
+    # Three were planned: the smallest is tripled, the next doubled.
+    assert found[0].p_holm == pytest.approx(3 * against[0])
+    assert found[1].p_holm == pytest.approx(2 * against[1])
     assert (found[2].p, found[2].p_holm, found[2].num_pairs) == (None, None, 0)
 
 
@@ -209,7 +353,7 @@ def test_without_a_family_the_interval_decides_alone():
     (alike,) = findings(same, [expectation("within", 15, family=None)])
     assert (alike.p, alike.p_holm, alike.verdict) == (0.125, None, "held")
     wide = findings(many(APART), [expectation("above", 45, family=None)])[0]
-    assert wide.found.low < 0.45 < wide.found.mean
+    assert wide.interval.low < 0.45 < wide.interval.mean
     assert wide.verdict == "undecided"
 
 
@@ -224,7 +368,8 @@ def test_a_family_reaches_over_worlds():
     found = expected.findings([many(APART), other], wanted)
     p = seeds_p_value(DIFFERENCES, 0.3)
     told = [f.p_holm and pytest.approx(f.p_holm) for name in found for f in found[name]]
-    assert told == [2 * p, None, 2 * p]
+    # Two with this p and one that was not run: three times, then no less.
+    assert told == [3 * p, None, 3 * p]
     assert (expected.size_of("hand", wanted), expected.size_of(None, wanted)) == (3, 1)
 
 
@@ -233,10 +378,11 @@ def test_every_expectation_can_be_read():
     assert set(told) == {"repair", "probe", "probe_strong", "probe_blind", "probe_hedge"}
     assert {e.subset for w, found in told.items() for e in found if w != "repair"} == {"vague"}
     first = told["probe"][0]
-    assert (first.arm, first.told, first.nearest(0.5)) == ("murphy_mars", "above 30 points", 0.3)
-    assert told["repair"][1].told == "no expectation"
-    # H1, H2, H4, H5, H7 and H8 of docs/design/0802.
-    assert expected.size_of("probe", told) == 6
+    assert (first.arm, first.told, first.nearest(0.5)) == ("murphy_mars", "above 0", 0)
+    assert told["probe"][1].told == "above 30 points"
+    assert [e.told for e in told["repair"]] == ["no expectation"] * 2, "it was measured before"
+    # H1 and its size, H2, H4, H5 and its size, H7, H8 and H9 of docs/design/0802.
+    assert expected.size_of("probe", told) == 9
 
 
 def test_an_expectation_of_two_kinds_is_refused(tmp_path):
@@ -247,17 +393,103 @@ def test_an_expectation_of_two_kinds_is_refused(tmp_path):
         expected.load(file)
 
 
+# --- one evaluation for several runs ---
+
+
+def against_base(num_seeds=4):
+    """20 tasks; two starts solve 10 and 4 of them, each run from them 6 to 8 more."""
+    solved = {"warm-0": 10, "warm-1": 4}
+    runs = [record.Run("base", s, None, ("1" * n + "0" * (20 - n),)) for s, n in solved.items()]
+    runs += [
+        record.Run("good", s, seed, ("1" * (n + 6 + seed % 3) + "0" * (14 - n - seed % 3),))
+        for s, n in solved.items()
+        for seed in range(num_seeds)
+    ]
+    return dataclasses.replace(many(APART), runs=tuple(runs))
+
+
+def test_runs_that_share_an_evaluation_have_its_luck_in_common():
+    where = "good", "base", 1, "all"
+    # m (1 - m) is 1/4 and 4/25, .205 on average, of 20 tries; 1/2 - 1/8 is 3/8.
+    added = 0.205 / 20 * 3 / 8
+    assert significance.shared_variance(against_base(), *where) == pytest.approx(added)
+    # 6, 7, 8 and 6 of 20 more from each start.
+    found = [0.3, 0.35, 0.4, 0.3] * 2
+    error = math.sqrt(variance(found) / 8 + added)
+    p = 2 * t.sf((fmean(found) - 0.1) / error, 7)
+    assert significance.p_value(against_base(), *where, 0.1) == pytest.approx(p)
+    assert p > 10 * seeds_p_value(found, 0.1)
+    (judged,) = findings(against_base(), [expectation("above", 10, other="base")])
+    assert judged.p == pytest.approx(p)
+
+
+def test_runs_with_a_partner_each_share_nothing():
+    made, where = many(APART), ("good", "bad", 1, "all")
+    assert significance.shared_variance(made, *where) == 0
+    assert significance.p_value(made, *where, 0.3) == seeds_p_value(DIFFERENCES, 0.3)
+    alone = against_base(num_seeds=1)
+    assert significance.shared_variance(alone, "good", "base", 1, "all") == 0
+
+
+def test_the_luck_of_one_evaluation_never_makes_a_difference_surer():
+    # Equal differences: 2 / 2**4 is more than Student's t with the shared variance alone says.
+    same = [record.Run("base", "warm-0", None, ("1" + "0" * 19,))]
+    same += [record.Run("good", "warm-0", seed, ("1" * 20,)) for seed in range(4)]
+    made = dataclasses.replace(many(APART), runs=tuple(same))
+    assert significance.p_value(made, "good", "base", 1, "all", 0.0) == 0.125
+
+
+# --- loud first attempts ---
+
+
+def loud_runs(*shares):
+    runs = [
+        run("murphy_mars", "warm-0", seed, "0101", mechanism={"vague": {"loud": share}})
+        for seed, share in enumerate(shares)
+    ]
+    return world(runs, "probe", subsets={"vague": "1111"}, planned={"murphy_mars": len(shares)})
+
+
+@pytest.mark.parametrize(
+    ("shares", "verdict"),
+    [
+        ((0.9, 0.85), "held"),
+        ((0.95, 0.75), "undecided"),
+        ((0.95, 0.6), "did not hold"),
+        ((0.9, None), "incomplete"),
+        ((None, None), "not run"),
+    ],
+)
+def test_loud_shares_are_judged_run_by_run(shares, verdict):
+    found, other = loud.findings(loud_runs(*shares), loud.load())
+    assert (found.bound.told, found.verdict) == ("above 80 %", verdict)
+    if shares[0]:
+        known = [share for share in shares if share]
+        assert (found.lowest, found.highest) == (min(known), max(known))
+        assert found.mean == pytest.approx(fmean(known))
+    assert (other.bound.arm, other.bound.told) == ("tree_without_credit", "below 20 %")
+    assert other.verdict == "not run"
+    assert loud.findings(small(), loud.load()) == []
+
+
+def test_a_bound_of_loud_shares_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "expected.yaml"
+    file.write_text("w: {family: w, subset: all, loud: {grpo: about 80}}\n")
+    with pytest.raises(ValueError, match="w: loud of 'grpo' is 'about 80'; give 'above'"):
+        loud.load(file)
+
+
 # --- spread and power ---
 
 
 def test_spread_between_starts_seeds_and_tasks():
     found, where = small(), (3, "all")
     # GRPO solves 2 and 1 of 4 from one start, 1 and 2 from the other: a variance of 1/32 each.
-    assert spread.between_seeds(found, "grpo", *where) == pytest.approx(math.sqrt(1 / 32))
+    assert spread.within_starts(found, "grpo", *where) == pytest.approx(math.sqrt(1 / 32))
     assert spread.between_starts(found, "grpo", *where) == 0
     # 1 and 2 of 4.
     assert spread.between_starts(found, "base", *where) == pytest.approx(math.sqrt(1 / 32))
-    assert spread.between_seeds(found, "base", *where) is None
+    assert spread.within_starts(found, "base", *where) is None
     # a1 in half of the runs and a2 in none, b1 in all, c1 in none.
     assert spread.between_tasks(found, "grpo", *where) == pytest.approx(stdev([0.25, 1, 0]))
     assert spread.of_pairs(found, "murphy_mars", "grpo", *where) == (4, 0.125)
@@ -286,7 +518,13 @@ def test_what_could_have_been_seen():
     assert spread.detectable(0.1, 10, 0.05) == pytest.approx(0.0996, abs=1e-4)
     assert spread.detectable(0.1, 10, 0.01) > spread.detectable(0.1, 10, 0.05)
     assert spread.detectable(0.1, 2, 0.01) > 1, "two pairs see hardly anything"
+    # Ten pairs of one sign have p = 2 / 2**10, four 1/8.
     assert spread.detectable(0.0, 10, 0.05) == 0
+    assert spread.detectable(0.0, 4, 0.05) is None
+    assert spread.detectable(0.0, 4, 0.05, added=0.01) is None
+    # A shared variance counts as much as that of the mean over the pairs.
+    both = spread.detectable(0.1, 10, 0.05, added=0.1**2 / 10)
+    assert both == pytest.approx(math.sqrt(2) * spread.detectable(0.1, 10, 0.05))
     with pytest.raises(ValueError, match="num_pairs is 1"):
         spread.detectable(0.1, 1, 0.05)
 
@@ -330,9 +568,11 @@ def test_paths_begin_with_the_starting_model():
 def test_equal_budgets_are_read_off_the_paths():
     found = along_training()
     assert budgets.shared(found, ["grpo", "murphy_mars"], "all", "generations") == 200
-    assert budgets.at(found, "grpo", "all", "generations", 200).mean == pytest.approx(0.3)
-    half = budgets.at(found, "murphy_mars", "all", "generations", 150)
-    assert half.mean == pytest.approx((0.4 + 0.5) / 2)
+    # GRPO paid 400 in 20 steps, so 200 are read in the middle of its schedule.
+    dear, step = budgets.at(found, "grpo", "all", "generations", 200)
+    assert (dear.mean, step) == pytest.approx((0.3, 10))
+    half, step = budgets.at(found, "murphy_mars", "all", "generations", 150)
+    assert (half.mean, step) == pytest.approx(((0.4 + 0.5) / 2, 15))
     # Student's t with one degree of freedom is 12.7: cut at what a share can be.
     assert (half.low, half.high) == (0, 1)
     assert budgets.at(found, "murphy_mars", "all", "generations", 201) is None
@@ -340,6 +580,24 @@ def test_equal_budgets_are_read_off_the_paths():
         found, "murphy_mars", "all", "generations"
     )
     assert (first.mean, paid, second.mean, third.mean) == pytest.approx((0.1, 100, 0.3, 0.6))
+
+
+def test_checkpoints_are_aligned_by_their_share_of_the_steps():
+    # Of 20 and of 10 steps; the second run lacks the one in the middle, a third is of 47.
+    ways = {20: {10: 0.2, 20: 0.6}, 10: {10: 0.8}, 47: {24: 0.5, 47: 0.7}}
+    runs = [
+        dataclasses.replace(
+            run("grpo", "warm-0", seed, "0000", "0000",
+                curve=[checkpoint(step, 10 * step, share) for step, share in way.items()]),
+            costs={"steps": steps},
+        )
+        for seed, (steps, way) in enumerate(ways.items())
+    ]  # fmt: skip
+    told = {"max_steps": 20, "curve_steps": [10, 20]}
+    ((paid, last),) = budgets.along(world(runs, settings=told), "grpo", "all", "generations")
+    assert (paid, last.mean) == pytest.approx(((200 + 100 + 470) / 3, 0.7))
+    (_, middle), _ = budgets.along(world(runs[::2], settings=told), "grpo", "all", "generations")
+    assert middle.mean == pytest.approx(0.35)
 
 
 # --- the paper's tables ---
@@ -384,6 +642,30 @@ def test_published_figures_stand_beside_ours_and_the_rest_is_not_run():
     assert rows["MaRS"][3:] == ["72", "79.7, 86.6", "44.7, 62.0", "7.0, 20.2"]
     assert rows["MaRS, InterP keeps 2"][:3] == ["-", "not run", "not run"]
     assert "MaRS, InterP keeps 3" not in rows, "neither run nor published"
+
+
+def test_an_arm_with_a_setting_that_no_row_names_is_no_row():
+    mars = ARMS["murphy_mars"]
+    arms = {"warm": mars | {"learning_rate": 1e-3}, "long": mars | {"max_steps": 90}}
+    assert paper_tables.rest(with_arms(arms)) == ["warm", "long"]
+
+
+def test_settings_that_arms_share_are_told_by_the_world():
+    mers = {"algorithm": "murphy_mers", "fanout": [4, 4], "max_steps": 60}
+    runs = [run("base", "warm-0", None, "0010"), run("m", "warm-0", 0, "0110")]
+    found = world(runs, arms={"m": mers}, settings={**SETTINGS, "gamma": 0.5})
+    (row,) = (r for r in paper_tables.tables(found, "all")[2].rows if r[1] == "`m`")
+    assert row[0] == "MeRS, gamma 0.5, keep"
+
+
+def test_the_published_row_of_intra_keeps_descendants():
+    intra = ARMS["murphy_mars"] | {"prune": "intra_group", "prune_budget": 2}
+    found = with_arms({"i2": intra, "kept": intra | {"prune_keep_descendants": True}})
+    rows = {row[1]: row for row in paper_tables.tables(found, "all")[3].rows}
+    assert rows["`i2`"][4] == "-"
+    assert (rows["`kept`"][0], rows["`kept`"][4]) == (
+        "MaRS, IntraP keeps 2, and descendants of the dropped", "36",
+    )  # fmt: skip
 
 
 def test_arms_with_a_budget_of_their_own_are_no_rows():

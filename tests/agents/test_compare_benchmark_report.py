@@ -1,8 +1,10 @@
 """The report of a comparison's worlds: both forms, the pictures, the command."""
 
+import dataclasses
 import filecmp
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +15,7 @@ import pytest
 from worlds_by_hand import ARMS, SETTINGS, costs, run, small, world
 
 from benchmarks.compare import __main__ as command_line
-from benchmarks.compare import expected, files, page, pictures, record, tell, worlds
+from benchmarks.compare import expected, files, loud, page, pictures, record, worlds
 from benchmarks.compare.wording import subset_of
 from murphy_agents.compare.arms import BASE
 from murphy_agents.compare.cells import RIVALS
@@ -142,7 +144,7 @@ def test_worlds_stand_in_their_order_with_what_was_expected(shown):
     line = next(line for line in shown.splitlines() if line.startswith("| repair | `murphy_mars`"))
     # Three more tasks than GRPO's run in one pair of four, two in the others: 1.75 of 4.
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    assert cells[:4] == ["repair", "`murphy_mars` - `grpo`", "all, 3", "above 0"]
+    assert cells[:4] == ["repair", "`murphy_mars` - `grpo`", "all, 3", "no expectation"]
     assert cells[4].startswith("+43.8 (")
     assert cells[5] == "4"
 
@@ -150,7 +152,8 @@ def test_worlds_stand_in_their_order_with_what_was_expected(shown):
 def test_figures_of_a_world_by_hand(shown):
     part = shown[shown.index("## World: repair") : shown.index("## World: arms")]
     for told in (
-        "4 tasks in 3 clusters (tasks with the same prompt), each tried once by every model.",
+        "4 tasks in 3 clusters (tasks with the same docstring, or prompt where they tell none), "
+        "each tried once by every model.",
         "2 trained arms, 2 starting models, 2 seeds of training for each: 8 runs.",
         # 75 generations, 30 tokens each; 10 + 1 + 2 seconds.
         "| `murphy_mars` | 75.0 | 2,250 | 10.0 | 1.0 | 2.0 | 13.0 | 0.5 |",
@@ -172,9 +175,47 @@ def test_a_world_with_subsets_shows_each_and_the_mechanism(shown):
     assert "Loud: without `try`, so that an error is seen." in part
 
 
+def test_loud_shares_are_told_with_the_lowest_and_the_highest_run(shown):
+    part = shown[: shown.index("## World: repair")]
+    assert "| probe | `murphy_mars` | above 80 % | 90.0 | 90.0 | 90.0 | 2 | held |" in part
+    assert "| probe | `tree_without_credit` | below 20 % | 10.0 | 10.0 | 10.0 | 2 | held |" in part
+
+
+def test_the_table_of_power_tells_what_cannot_be_seen(shown, tmp_path):
+    part = shown[shown.index("## World: repair") : shown.index("## World: arms")]
+    assert (
+        "| arm | starts | runs of one start: training and evaluation | clusters of tasks |" in part
+    )
+    # Two equal differences, of which one sign has p = 1/2.
+    runs = [run("grpo", "warm-0", seed, *["0010"] * 3) for seed in (0, 1)]
+    runs += [run("murphy_mars", "warm-0", seed, *["0110"] * 3) for seed in (0, 1)]
+    record.save(world(runs), files.results_file(tmp_path, "repair"))
+    files.write_report(tmp_path)
+    told = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in told if line.startswith("| `murphy_mars` - `grpo` | 2 |"))
+    assert line.endswith("| 0.0 | - | - |")
+
+
+def test_runs_that_were_resumed_or_of_another_commit_are_named(tmp_path):
+    first, second = (run("grpo", "warm-0", seed, "0110") for seed in (0, 1))
+    made = dataclasses.replace(first, commit="abc", num_resumed=2)
+    other = dataclasses.replace(second, commit="def")
+    record.save(world([made, other]), files.results_file(tmp_path, "repair"))
+    files.write_report(tmp_path)
+    told = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "By commit: abc: 1 runs; def: 1 runs." in told
+    assert "Gone on with from a checkpoint: grpo of warm-0, seed 0: 2 times." in told
+
+
 def test_equal_budgets_are_told_where_there_are_checkpoints(shown):
     part = shown[shown.index("## World: probe") :]
-    assert "| arm | 200 generations | 6,000 trained tokens | 13.0 seconds of training |" in part
+    # Both arms have the same way, to 20 steps: all is read at its end, .5 and .75.
+    for header in ("| arm | 200 generations | step | 6,000 trained tokens | step |",
+                   "13.0 seconds of training | step |"):  # fmt: skip
+        assert header in part
+    (line,) = (line for line in part.splitlines() if line.startswith("| `murphy_mars` | 62.5 ("))
+    assert [cell.strip() for cell in line.split("|")[3:-1:2]] == ["20.0"] * 3
+    assert "favoured (docs/design/0608)" in part
     first = shown[shown.index("## World: repair") : shown.index("## World: arms")]
     assert "At equal budgets" not in first
 
@@ -185,10 +226,17 @@ def test_no_result_is_said_so(tmp_path):
 
 
 def test_a_world_of_one_run_makes_a_report(tmp_path):
-    alone = world([run("grpo", "start", 0, "0110")], settings={"max_steps": 2}, failed={"x": "y"})
+    alone = world(
+        [run("grpo", "start", 0, "0110")],
+        settings={"max_steps": 2},
+        failed={"x": {"warm-0 x": "y"}},
+        planned={"grpo": 3, "x": 1},
+    )
     record.save(alone, files.results_file(tmp_path, "repair"))
     files.write_report(tmp_path)
-    assert "failed: x: y" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    told = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "failed: warm-0 x: y" in told
+    assert "2 runs of 4 that are planned were not run." in told
 
 
 def test_a_report_needs_no_torch(folder, tmp_path):
@@ -241,7 +289,9 @@ def test_figures_can_be_had_as_json(tmp_path):
     assert (found["commit"], repair["subset"]) == ("abc", "all")
     assert repair["pass_at_1"]["murphy_mars"][2][0] == 0.8125
     assert repair["against base"]["murphy_mars"][0] == 0.4375
-    assert [e["verdict"] for e in repair["expected"]] == ["undecided", "not run"]
+    assert [e["verdict"] for e in repair["expected"]] == ["not told apart", "not run"]
+    assert (repair["made"]["commits"], repair["made"]["machine"]["cores"]) == (["abc"], 2)
+    assert repair["runs"][0] == {"run": "grpo of warm-0, seed 0", "commit": "", "resumed": 0}
 
 
 def test_the_headline_is_of_vague_tasks_where_there_are_such():
@@ -277,8 +327,11 @@ def test_arms_of_expectations_are_arms_of_their_worlds():
     for name, told in expected.load().items():
         if name in worlds.names():
             text = worlds.file_of(name).read_text(encoding="utf-8")
-            for arm in {arm for e in told for arm in (e.arm, e.other)} - {BASE, *RIVALS}:
+            supervised = () if "supervised: false" in text else RIVALS
+            for arm in {arm for e in told for arm in (e.arm, e.other)} - {BASE, *supervised}:
                 assert f"\n  {arm}:" in text, f"{arm} in {name}"
+            for bound in loud.load().get(name, ("", []))[1]:
+                assert f"\n  {bound.arm}:" in text, f"{bound.arm} in {name}"
 
 
 @pytest.mark.slow
@@ -297,6 +350,10 @@ def test_a_quick_run_from_its_settings_to_its_report(tmp_path, monkeypatch, caps
     assert kept.arms["grpo"] == {"algorithm": "grpo", "num_generations": 20, "max_steps": 2}
     assert len(kept.tasks) == len(kept.runs[1].solved[2]) == 8
     assert kept.runs[1].costs["generations"] == 80  # two steps of two problems
+    assert kept.runs[1].costs["steps"] == 2
+    assert (kept.planned, kept.num_missing) == ({"base": 1, "grpo": 1, "murphy_mars": 1}, 0)
+    assert (kept.runs[1].commit.split()[0], kept.runs[1].num_resumed) == (kept.commits[0], 0)
+    assert kept.machine["runs at a time"] == 2
     assert kept.runs[1].mechanism["all"].keys() == {"loud", "repeats", "repairs"}
     assert len(kept.commits) == 1
     assert not (files.HOME / "results/mini.jsonl").exists()
@@ -307,8 +364,18 @@ def test_a_quick_run_from_its_settings_to_its_report(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.slow
-def test_the_committed_report_is_that_of_the_committed_results():
-    there = files.load(files.HOME)
-    told = page.markdown(list(tell.report(there, expected.load())))
-    kept = files.HOME / "report.md"
-    assert not there or kept.read_text(encoding="utf-8") == told
+def test_the_committed_report_is_that_of_the_committed_results(tmp_path):
+    committed = sorted((files.HOME / "results").glob("*.jsonl"))
+    if not committed:
+        pytest.skip("no results are committed: python -m benchmarks.compare makes them")
+    (tmp_path / "results").mkdir()
+    for file in committed:
+        shutil.copy(file, tmp_path / "results")
+    files.write_report(tmp_path)
+    made = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*") if p.is_file())
+    kept = [files.HOME / name for name in ("report.md", "report.html")]
+    kept += sorted((files.HOME / page.PICTURES).glob("*.svg"))
+    kept = sorted(str(path.relative_to(files.HOME)) for path in (*kept, *committed))
+    assert kept == made
+    _, other, missing = filecmp.cmpfiles(files.HOME, tmp_path, made, shallow=False)
+    assert (other, missing) == ([], [])

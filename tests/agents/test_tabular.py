@@ -1,6 +1,7 @@
 """The tables' parts: verdicts of the worlds, values on paper, the command line."""
 
 import json
+import re
 import sys
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from benchmarks.compare.tabular.paper import CREDITS, probe_styles, solved, sort
 from benchmarks.compare.tabular.probe import probe
 from benchmarks.compare.tabular.sorting import sorting
 from benchmarks.compare.tabular.world import SOLVED, Policy, train
+from murphy_agents.algorithms import Algorithm
 
 
 def test_a_probe_world_of_two_separators():
@@ -119,13 +121,33 @@ def test_the_page_of_the_expectation_has_the_table(request):
     assert paper.table() in page.read_text()
 
 
-def test_every_arm_takes_a_step():
-    for make in ARMS.values():
-        assert train(probe(), make(), seed=0, steps=1).num_generations > 0
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_takes_a_step(name):
+    world = probe()
+    first, policy = Policy(world), train(world, ARMS[name](), seed=0, steps=1)
+    assert not np.array_equal(policy.logits_RC, first.logits_RC)
+    # Of 8 tasks, each 20 generations at most.
+    assert 8 * 4 <= policy.num_generations <= 8 * 20
 
 
-def test_arms_share_no_memory():
-    assert all(ARMS[name]() is not ARMS[name]() for name in ARMS)
+def test_all_roots_of_a_step_are_asked_for_before_a_tree_grows():
+    asked = []
+
+    def fanout(node, turn):
+        asked.append(turn)
+        return (2, 2, 0)[turn - 1]
+
+    train(probe(), Algorithm(fanout, CREDITS["MaRS"], turns=2), seed=0, steps=2, tasks=3)
+    turns = "".join(map(str, asked))
+    # Three roots, then every failed attempt of the three trees, twice.
+    assert re.fullmatch(r"(1{3}[23]{3,}){2}", turns)
+
+
+def test_a_line_of_the_table_has_the_deviation_of_a_sample():
+    # Of 1/2 and 3/4: mean 5/8, deviation 1/8 sqrt(2); generations are no shares.
+    told = command.row_of("mars", {"probing": [0.5, 0.75], "generations": [18.0, 20.0]})
+    assert told == "| mars | 62.5 ± 17.7 | 19.0 ± 1.4 |"
+    assert command.row_of("mars", {"probing": [0.5]}) == "| mars | 50.0 |"
 
 
 def test_the_command_prints_tables_and_writes_every_seed(tmp_path, monkeypatch, capsys):

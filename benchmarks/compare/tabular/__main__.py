@@ -28,8 +28,10 @@ def row_of(arm, found):
     cells = []
     for name, values in found.items():
         factor = 1 if name == "generations" else 100
-        mean, deviation = factor * np.mean(values), factor * np.std(values)
-        cells.append(f"{mean:.1f} ± {deviation:.1f}")
+        told = f"{factor * np.mean(values):.1f}"
+        if len(values) > 1:
+            told += f" ± {factor * np.std(values, ddof=1):.1f}"
+        cells.append(told)
     return f"| {arm} | " + " | ".join(cells) + " |"
 
 
@@ -45,7 +47,8 @@ def main():
     results, told = {}, None
     print(
         f"`{parser.prog} --seeds {options.seeds}`: percent, exact in the trained tables, and "
-        "generations per task and step.\nMean ± standard deviation over seeds of training. "
+        "generations per task and step.\nMean ± standard deviation over seeds of training "
+        "(n - 1 in its denominator; none of a single seed). "
         "{device}, commit {commit}.".format(**report.about())
     )
     for world, arm in runs():

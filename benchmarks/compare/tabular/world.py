@@ -88,8 +88,11 @@ def train(
         table = policy.probabilities()
         cumulative = table.cumsum(axis=1).tolist()
         gradient = np.zeros_like(table)
-        for _ in range(tasks):
-            root = _grow(world, algorithm, cumulative, rng)
+        # All roots are asked for before any tree grows, as the sampler does: what a fan-out
+        # remembers changes between steps alone.
+        sizes = [algorithm.fanout(None, 1) for _ in range(tasks)]
+        for size in sizes:
+            root = _grow(world, algorithm, size, cumulative, rng)
             algorithm.grade(root)
             policy.num_generations += sum(1 for _ in walk(root))
             _ascend(gradient, root, table)
@@ -98,9 +101,13 @@ def train(
 
 
 def _grow(
-    world: World, algorithm: Algorithm, cumulative: list[list[float]], rng: np.random.Generator
+    world: World,
+    algorithm: Algorithm,
+    size: int,
+    cumulative: list[list[float]],
+    rng: np.random.Generator,
 ) -> Group:
-    """The rollout tree of one task."""
+    """The rollout tree of one task, with so many first attempts."""
     verdicts = world.verdicts[int(rng.integers(len(world.verdicts)))]
 
     def attempt(row: int, turn: int) -> Node:
@@ -112,7 +119,7 @@ def _grow(
             node.refinements = Group(below, (seen,), turn + 1)
         return node
 
-    return Group([attempt(0, 1) for _ in range(algorithm.fanout(None, 1))], prompt_ids=(0,))
+    return Group([attempt(0, 1) for _ in range(size)], prompt_ids=(0,))
 
 
 def _ascend(gradient: np.ndarray, root: Group, table: np.ndarray) -> None:

@@ -1,0 +1,49 @@
+"""p values of a difference over pairs of runs, also where several runs share a partner.
+
+Runs of one start are compared with one evaluation of the model that they began with. What luck that
+evaluation had moves all of their differences alike, so Student's t over the pairs takes it for
+less than it is. With n pairs over k evaluations the mean difference varies by
+
+    s^2 / n + sigma_B^2 * (1 / k - 1 / n)
+
+where s^2 / n is what Student's t knows. sigma_B^2, of one evaluation's mean, is not seen, as each
+is there once; it is at most m (1 - m) / N with mean m of N tries, as if all tasks were equally
+hard, and that is taken. So p is rather too large. Pairs of trained arms share nothing: k = n.
+"""
+
+import math
+from statistics import fmean, variance
+
+from benchmarks.compare.analysis import pairs_of, run_differences, run_mean
+from murphy_agents.stats.significance import seeds_p_value
+
+
+def p_value(world, arm, other, iteration, subset, against):
+    """Two-sided, of a mean difference between two arms and a bound; None for fewer than two pairs.
+
+    Never below what Student's t over the pairs says alone (`seeds_p_value`).
+    """
+    where = iteration, subset
+    found = run_differences(world, arm, other, *where)
+    if len(found) < 2:
+        return None
+    alone = seeds_p_value(found, against)
+    added = shared_variance(world, arm, other, *where)
+    if not added:
+        return alone
+    from scipy.stats import t
+
+    error = math.sqrt(variance(found) / len(found) + added)
+    return max(alone, float(2 * t.sf(abs(fmean(found) - against) / error, len(found) - 1)))
+
+
+def shared_variance(world, arm, other, iteration, subset):
+    """sigma_B^2 (1 / k - 1 / n), at most; 0 where no two runs share a partner."""
+    partners = [partner for partner, _ in pairs_of(world, arm, other)]
+    once = list(dict.fromkeys(partners))
+    if len(once) == len(partners):
+        return 0.0
+    means = [run_mean(world, run, iteration, subset) for run in once]
+    tries = len(world.tasks_of(subset)) * world.eval_runs
+    of_one = fmean(mean * (1 - mean) for mean in means) / tries
+    return of_one * (1 / len(once) - 1 / len(partners))
