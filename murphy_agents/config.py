@@ -55,7 +55,8 @@ class TrainConfig:
     make_algorithm: str | None = _field(
         None,
         "'pkg.mod:function': given the TrainConfig, it makes an Algorithm in place of algorithm, "
-        "with scale and balance of its own",
+        "with scale and balance of its own; what it keeps between steps is in no checkpoint, so "
+        "a run with one that keeps something does not resume bit for bit",
     )
     num_generations: int = _field(8, "G, generations per prompt, at every turn (naive: chains)")
     fanout: list[int] | None = _field(None, "generations per prompt turn by turn, instead of G")
@@ -271,6 +272,15 @@ def steps_of(config: TrainConfig, num_tasks: int) -> int:
     return config.max_steps if config.max_steps > 0 else per_epoch * config.num_train_epochs
 
 
+def check_kept(config: TrainConfig, num_steps: int) -> None:
+    """Raise ValueError where a checkpoint is to be kept of a step that the run does not have."""
+    if config.keep_steps is not None and max(config.keep_steps) > num_steps:
+        raise ValueError(
+            f"keep_steps is {config.keep_steps}, but the run has {num_steps} steps; name none "
+            f"above, or raise max_steps or num_train_epochs"
+        )
+
+
 def _check_ranges(config: TrainConfig) -> None:
     for name, least in _AT_LEAST.items():
         if (value := getattr(config, name)) is not None and value < least:
@@ -288,6 +298,8 @@ def _check_ranges(config: TrainConfig) -> None:
         )
     if config.keep_steps is not None and min(config.keep_steps, default=0) < 1:
         raise ValueError(f"keep_steps is {config.keep_steps}; give steps, 1 or more each")
+    if config.max_steps > 0:
+        check_kept(config, config.max_steps)
     names_of(config.report_to)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from murphy_agents import generation, room, wiring
 from murphy_agents.algorithms import Algorithm
-from murphy_agents.config import TrainConfig
+from murphy_agents.config import TrainConfig, check_kept, steps_of
 from murphy_agents.learner import Learner
 from murphy_agents.lease import EnvPool, MakeEnv
 from murphy_agents.log import RunLog, TrainResult, finished_result
@@ -54,6 +54,7 @@ def train(
     # Twice as many environments as programs that run at once: some prepare while others wait.
     with EnvPool(make_env, 2 * config.sandbox_workers) as envs:
         wiring.check_turns(envs, algorithm.num_turns)
+        check_kept(config, steps_of(config, len(envs.task_ids)))
         learner = Learner.start(config, wiring.load_policy(config, envs), len(envs.task_ids))
         sampler = wiring.make_sampler(config, learner.policy, envs)
         with closing(sampler.engine):

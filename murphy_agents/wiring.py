@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from murphy_agents import generation, optimizer, quantised, saved_adapters
+from murphy_agents import generation, optimizer, own_world, quantised, saved_adapters
 from murphy_agents.adapters import LoraSettings
 from murphy_agents.codec import ChatCodec
 from murphy_agents.config import TrainConfig, steps_of
@@ -69,7 +69,10 @@ def make_env_of(
         if not callable(make_env):
             raise ValueError(f"make_env is {make_env!r}; give a function that makes an environment")
         return make_env
-    loaded = list(tasks) if tasks is not None else sources.load(config.tasks, config.bad_rows)
+    if tasks is None:
+        own_world.refuse_other(config.model, tasks=config.tasks)
+        tasks = sources.load(config.tasks, config.bad_rows)
+    loaded = list(tasks)
     return lambda: CodeFeedbackEnv(
         tasks=loaded,
         max_turns=num_turns,

@@ -32,6 +32,7 @@ FLOORS = [
         "murphy_agents.clock",
         "murphy_agents.files",
         "murphy_agents.importing",
+        "murphy_agents.own_world",
         "murphy_agents.saved_adapters",
     ],
     ["murphy_agents.stats"],

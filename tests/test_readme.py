@@ -52,3 +52,14 @@ def test_links_lead_somewhere(page):
     path = ROOT / page
     for target in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_what_is_learned_is_quoted_from_the_committed_report():
+    text = README[README.index("## What is learned") : README.index("## The paper's tables")]
+    report = (ROOT / "benchmarks" / "compare" / "report.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 15
+    assert [row for row in rows if row not in report] == []
+    with_ends = r"[+-]?[\d.]+\s\([+-]?[\d.]+\sto\s[+-]?[\d.]+\)"
+    figures = [" ".join(found.split()) for found in re.findall(with_ends, text)]
+    assert [figure for figure in figures if figure not in report] == []

@@ -34,27 +34,32 @@ def _by_iteration(world, arm, subset):
 
 
 def differences(world, subset):
-    """Gains over the arms that all others are compared to."""
+    """Gains over the arms that all others are compared to, at the last and at the first attempt."""
     others = [other for other in OTHERS if other in world.names]
-    last = world.iterations
-    lines = [
-        [f"`{arm}`", *(signed(_against(world, arm, other, subset)) for other in others)]
-        for arm in world.names
-        if arm != "base"
-    ]
-    if others and lines:
-        yield Heading(3, f"{world.world}: differences")
+    arms = [arm for arm in world.names if arm != "base"]
+    if not others or not arms:
+        return
+    yield Heading(3, f"{world.world}: differences")
+    header = ["arm", *(f"against `{other}`" for other in others)]
+    for iteration in dict.fromkeys((world.iterations, 1)):
+        lines = [
+            [
+                f"`{arm}`",
+                *(signed(_against(world, arm, other, iteration, subset)) for other in others),
+            ]
+            for arm in arms
+        ]
         yield Grid(
-            Table(["arm", *(f"against `{other}`" for other in others)], lines),
-            f"Points at iteration {last}, {named(subset)}, run by run: mean and 95 % interval, "
-            "not adjusted for their number.",
+            Table(header, lines),
+            f"Points at iteration {iteration}, {named(subset)}, run by run: mean and 95 % "
+            "interval, not adjusted for their number.",
         )
 
 
-def _against(world, arm, other, subset):
+def _against(world, arm, other, iteration, subset):
     if arm == other or (other != "base" and not is_trained(world, arm)):
         return None
-    return difference(world, arm, other, world.iterations, subset)
+    return difference(world, arm, other, iteration, subset)
 
 
 def paper(world, subset):

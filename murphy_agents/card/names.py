@@ -21,6 +21,8 @@ LICENCES = {
 }
 """What the authors of the sources' data say, as docs/data.md has it."""
 SOMEWHERE = "(local path)"
+_HUB_NAME = re.compile(r"(\w([\w.-]*\w)?/)?\w([\w.-]{0,94}\w)?", re.ASCII)
+_NOT_ON_HUB = re.compile(r"--|\.\.|\.git$")
 _REST = r"[^\s'\"`,;()|]+"
 _BEGINNING = r"(?:file:|/|~[\w.-]*/|\.\.?/|[A-Za-z]:[\\/]|\\{2,}[\w.$-]+\\)"
 _QUOTED = re.compile(rf"(?<!\w)(['\"`]){_BEGINNING}(?:(?!\1)[^\n])+\1")
@@ -45,7 +47,7 @@ def is_made(model: str) -> bool:
 
 def is_hub_name(model: str) -> bool:
     """Whether a model's name is one of the hub's, and not made by murphy nor a folder here."""
-    fits = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model, re.ASCII)
+    fits = _HUB_NAME.fullmatch(model) and not _NOT_ON_HUB.search(model)
     return bool(fits) and not is_made(model) and not Path(model).exists()
 
 

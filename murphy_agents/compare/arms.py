@@ -29,10 +29,9 @@ from murphy_agents.settings import by_field, short_names
 ALGORITHMS = ("grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit")
 BASE = "base"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,63}")
-_OWN_KEYS = ("like", "equal", "to", "generations")
 _OF_ALL = (
-    "model", "seed", "output_dir", "overwrite_output_dir", "resume", "dry_run", "card_gb",
-    "sandbox_workers", "save_steps", "save_total_limit", "keep_steps", "eval_tasks",
+    "model", "seed", "bad_rows", "output_dir", "overwrite_output_dir", "resume", "dry_run",
+    "card_gb", "sandbox_workers", "save_steps", "save_total_limit", "keep_steps", "eval_tasks",
     "eval_iterations", "eval_runs", "eval_temperature", "eval_top_p",
 )  # fmt: skip
 """Fields that no arm can have for itself: what is crossed, and how all are evaluated and kept."""
@@ -48,6 +47,9 @@ _REPLACES = {
 """What an arm's own field puts out of force of the arm that it is like."""
 _TREE = "murphy_mars"
 """The algorithm that an unknown one is laid out like."""
+_LEAST = {"generations": 2, "num_generations": 2, "num_turns": 1}
+"""Counts in an arm, none of them below this."""
+_REFERENCES = ("like", "equal", "to")
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,8 @@ def _arm(name: str, told_all: Mapping[str, Mapping[str, Any]]) -> Arm:
     _check_budget(name, told)
     _check_partner(name, told_all)
     fields = _fields_of(name, told_all, ())
+    _check_shape(name, fields)
     generations = fields.pop("generations", None)
-    if generations is not None and (type(generations) is not int or generations < 2):
-        raise ValueError(f"arm {name!r}: generations is {generations!r}; give a count, 2 or more")
     if not any(fields.get(choice) for choice in _CHOICES):
         raise ValueError(
             f"arm {name!r} names no algorithm; give it algorithm, make_algorithm, or like, or call "
@@ -162,7 +163,7 @@ def _fields_of(
         _check_there(name, "like", like, told_all)
         _check_own_steps(name, "like", like, told_all)
         found = _fields_of(like, told_all, (*above, name))
-    own = by_field(TrainConfig, {n: v for n, v in told.items() if n not in ("like", "equal", "to")})
+    own = by_field(TrainConfig, {n: v for n, v in told.items() if n not in _REFERENCES})
     _forget_replaced(found, own)
     return found | own
 
@@ -193,7 +194,7 @@ def _check_keys(name: str, told: Any) -> None:
             f"arm {name!r} is {told!r}; give its settings as a mapping, {{}} if there are none"
         )
     fields = [known.name for known in dataclasses.fields(TrainConfig)]
-    allowed = [*_OWN_KEYS, *(known for known in fields if known not in _OF_ALL)]
+    allowed = [*_REFERENCES, "generations", *(known for known in fields if known not in _OF_ALL)]
     for key in map(str, told):
         if key in _OF_ALL:
             raise ValueError(
@@ -203,6 +204,24 @@ def _check_keys(name: str, told: Any) -> None:
         if key not in (*allowed, *short_names(TrainConfig)):
             near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.0)[0]
             raise ValueError(f"arm {name!r}: {key!r} is no setting; the nearest is {near!r}")
+    for key in _REFERENCES:
+        if not isinstance(told.get(key), str | None):
+            raise ValueError(f"arm {name!r}: {key} is {told[key]!r}; give one name")
+
+
+def _check_shape(name: str, fields: Mapping[str, Any]) -> None:
+    """Before the numbers are counted with: they come from a file as they stand there."""
+    for count, least in _LEAST.items():
+        given = fields.get(count)
+        if given is not None and (type(given) is not int or given < least):
+            raise ValueError(f"arm {name!r}: {count} is {given!r}; give a count, {least} or more")
+    fanout = fields.get("fanout")
+    if fanout is None:
+        return
+    if not isinstance(fanout, list | tuple) or not all(type(each) is int for each in fanout):
+        raise ValueError(
+            f"arm {name!r}: fanout is {fanout!r}; give a list, a count for every turn, as [4, 4]"
+        )
 
 
 def _check_budget(name: str, told: Mapping[str, Any]) -> None:
@@ -217,7 +236,7 @@ def _check_budget(name: str, told: Mapping[str, Any]) -> None:
             f"arm {name!r}: equal is {equal!r}; name with `like` the arm that it is but for its "
             "number of steps, and with `to` the arm whose budget it gets"
         )
-    if more := sorted(set(told) - {"like", "equal", "to"}):
+    if more := sorted(set(told) - set(_REFERENCES)):
         raise ValueError(
             f"arm {name!r}: {more[0]} is given, but an arm of equal budget is the arm of `like` "
             "with another number of steps; make an arm with it, and name that one with `like`"

@@ -28,6 +28,8 @@ def shape(
         >>> shape("murphy_mars", 20, 2), shape("naive", 20, 2), shape("grpo", 20, 2)
         ({'fanout': [4, 4]}, {'num_generations': 10, 'num_turns': 2}, {'num_generations': 20})
     """
+    if num_turns < 1:
+        raise ValueError(f"num_turns is {num_turns}; give a count of turns, 1 or more")
     if algorithm == "grpo":
         return {"num_generations": generations}
     if algorithm == "naive":

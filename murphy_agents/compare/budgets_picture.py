@@ -21,13 +21,17 @@ _GREY = curves.COLOURS[-1]
 _MARKERS = "osD^vP"
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
+def draw(rows: Sequence[Row], path: Path, tasks: str | None = None) -> None:
     """Write it as a PNG."""
-    curves.save(figure_of(rows), path)
+    curves.save(figure_of(rows, tasks), path)
 
 
-def figure_of(rows: Sequence[Row]) -> Any:
+def figure_of(rows: Sequence[Row], tasks: str | None = None) -> Any:
     """Rows of three panels, one for each budget; arms without evaluated checkpoints are left out.
+
+    Args:
+        rows: of the comparison.
+        tasks: on which checkpoints were evaluated, where these are others than the comparison's.
 
     Raises:
         ValueError: no arm has any.
@@ -40,6 +44,8 @@ def figure_of(rows: Sequence[Row]) -> Any:
     first, others = shown[0], shown[1:]
     shared = [others[i : i + _MOST] for i in range(0, len(others), _MOST)] or [[]]
     figure = Figure(figsize=(13.0, 3.4 * len(shared)), layout="constrained")
+    if tasks is not None:
+        figure.suptitle(f"on {tasks}", fontsize=11, parse_math=False)
     grid = figure.subplots(len(shared), len(BUDGETS), squeeze=False, sharex="col", sharey=True)
     iterations = len(first.curve[0].pass_at_1)
     for axes, arms in zip(grid, shared, strict=True):

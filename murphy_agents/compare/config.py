@@ -9,6 +9,7 @@ from typing import Any
 from murphy_agents.compare.arms import ALGORITHMS, Arm, resolved
 from murphy_agents.compare.curve import steps_at
 from murphy_agents.config import TrainConfig
+from murphy_agents.own_world import refuse_other
 from murphy_agents.settings import check_types, described
 from murphy_env.sources import MADE
 
@@ -249,10 +250,13 @@ class CompareConfig:
             )
 
     def _check_arms(self) -> None:
+        refuse_other(self.model, tasks=self.tasks, eval_tasks=self.eval_tasks)
+        refuse_other(self.model, curve_tasks=self.curve_tasks)
         self.shared(self.model, self.output_dir)
         for name in self.all_arms:
             try:
-                self.train(name, self.model, seed=0, folder=self.output_dir)
+                train = self.train(name, self.model, seed=0, folder=self.output_dir)
+                refuse_other(self.model, tasks=train.tasks if train.env is None else None)
             except ValueError as error:
                 if name in (self.algorithms or []):
                     raise

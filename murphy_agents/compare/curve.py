@@ -68,5 +68,16 @@ def evaluate(run: Path, curve: Curve, num_steps: int, start: str) -> None:
 
 
 def read(run: Path, curve: Curve, num_steps: int) -> list[tuple[int, Evaluation]]:
-    """Steps and their evaluations, one for each share."""
-    return [(step, Evaluation.load(folder_of(run, step))) for step in curve.steps(num_steps)]
+    """Steps and their evaluations, one for each share.
+
+    Raises:
+        FileNotFoundError: one of them is missing, though the run is finished.
+    """
+    steps = curve.steps(num_steps)
+    for folder in (folder_of(run, step) for step in steps):
+        if not (folder / SUMMARY_FILE).exists():
+            raise FileNotFoundError(
+                f"the evaluation in {folder} is missing; restore it, or delete {run} and compare "
+                "again, which makes that run anew"
+            )
+    return [(step, Evaluation.load(folder_of(run, step))) for step in steps]

@@ -7,7 +7,7 @@ What an interval covers:
 
 * rows of two runs or more: tasks (whole clusters are resampled) and runs (Student's t over all of
   them, see `statistics`), for the starting models at hand (`docs/design/0603`);
-* other rows: tasks alone, of the mean over warm starts.
+* other rows: tasks alone, of the mean over warm starts. So are the points at which curves begin.
 
 Ends are cut at what a share, or a difference of shares, can be.
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from murphy_agents.compare.costs import BUDGETS, spent
@@ -129,27 +129,59 @@ def rows(arms: Mapping[str, Sequence[Run]]) -> list[Row]:
 def curves_of(arms: Mapping[str, Sequence[Run]]) -> dict[str, tuple[Point, ...]]:
     """By arm, the points at which all of its runs were evaluated, their starting models first.
 
-    Only tasks count that have a verdict in every evaluation of every curve.
+    Only tasks count that have a verdict in every evaluation of every curve (`curve_tasks`). An arm
+    is left out if one of its runs has no curve, or began with a model that has none.
     """
-    starts = {
+    tasks, _ = curve_tasks(arms)
+    if not tasks:
+        return {}
+    starts = _starts(arms)
+    return {
+        name: (_beginning(runs, starts, tasks), *_points(runs, tasks))
+        for name, runs in _with_curves(arms, starts).items()
+    }
+
+
+def curve_tasks(arms: Mapping[str, Sequence[Run]]) -> tuple[list[str], int]:
+    """The tasks that have a verdict in every evaluation on the way, and how many have not."""
+    starts = _starts(arms)
+    runs = [run for runs in _with_curves(arms, starts).values() for run in runs]
+    told = [found for run in runs for found in (starts[run.start], *(f for _, f in run.curve))]
+    tasks = _with_verdict(told)
+    return tasks, len(told[0].clusters()) - len(tasks) if told else 0
+
+
+def _starts(arms: Mapping[str, Sequence[Run]]) -> dict[str, Evaluation]:
+    """The evaluations of starting models that curves begin with."""
+    return {
         run.start: run.curve[0][1]
         for runs in arms.values()
         for run in runs
         if run.curve and run.curve[0][0] == 0
     }
-    trained = {
-        name: [replace(run, curve=((0, starts[run.start]), *run.curve)) for run in runs]
+
+
+def _with_curves(
+    arms: Mapping[str, Sequence[Run]], starts: Mapping[str, Evaluation]
+) -> dict[str, Sequence[Run]]:
+    return {
+        name: runs
         for name, runs in arms.items()
         if all(run.seed is not None and run.curve and run.start in starts for run in runs)
     }
-    told = [found for runs in trained.values() for run in runs for _, found in run.curve]
-    tasks = _with_verdict(told)
-    if not tasks:
-        return {}
-    return {
-        name: tuple(_point(runs, index, tasks) for index in range(len(runs[0].curve)))
-        for name, runs in trained.items()
-    }
+
+
+def _beginning(
+    runs: Sequence[Run], starts: Mapping[str, Evaluation], tasks: Sequence[str]
+) -> Point:
+    """The starting models of the runs, each of which counts once, however many runs it has."""
+    began = [Run(start, starts[start]) for start in dict.fromkeys(run.start for run in runs)]
+    reached = _means([start.evaluation for start in began], began, tasks)
+    return Point(0, dict.fromkeys(BUDGETS, 0.0), reached)
+
+
+def _points(runs: Sequence[Run], tasks: Sequence[str]) -> list[Point]:
+    return [_point(runs, index, tasks) for index in range(len(runs[0].curve))]
 
 
 def _point(runs: Sequence[Run], index: int, tasks: Sequence[str]) -> Point:

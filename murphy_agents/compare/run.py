@@ -138,7 +138,7 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
     picture.draw(comparison.rows, folder / "comparison.png")
     budgets = "budgets.png" if any(row.curve for row in comparison.rows) else None
     if budgets:
-        budgets_picture.draw(comparison.rows, folder / budgets)
+        budgets_picture.draw(comparison.rows, folder / budgets, config.curve_tasks)
     told = markdown(comparison, "comparison.png", budgets)
     files.write_atomically(folder / "comparison.md", told)
     found = json.dumps(to_json(comparison), indent=2) + "\n"
@@ -199,7 +199,10 @@ def _settings(config: CompareConfig) -> dict[str, Any]:
 
 
 def _check_same(folder: Path, settings: dict[str, Any]) -> None:
-    """Raise ValueError where the folder holds a comparison with other settings."""
+    """Raise ValueError where the folder holds a comparison with other settings.
+
+    One that an older version wrote lacks some, which were not there: they had their defaults.
+    """
     path = folder / SETTINGS
     if not path.exists():
         return
@@ -210,10 +213,17 @@ def _check_same(folder: Path, settings: dict[str, Any]) -> None:
             f"{path} cannot be read ({error}); restore it, or set overwrite_output_dir to begin "
             "anew"
         ) from error
-    for name, value in settings.items():
-        if name in old and old[name] != value:
+    defaults = {known.name: _default(known) for known in dataclasses.fields(CompareConfig)}
+    for name in [*settings, *(old.keys() - settings.keys() - _MAY_CHANGE)]:
+        before, now = (told.get(name, defaults.get(name)) for told in (old, settings))
+        if before != now:
             raise ValueError(
-                f"{name} is {value!r}, but {old[name]!r} in the comparison that {str(folder)!r} "
+                f"{name} is {now!r}, but {before!r} in the comparison that {str(folder)!r} "
                 "holds; go on with the same settings, compare into another folder, or set "
                 "overwrite_output_dir to begin anew"
             )
+
+
+def _default(known: dataclasses.Field[Any]) -> Any:
+    made = known.default_factory
+    return known.default if made is dataclasses.MISSING else made()

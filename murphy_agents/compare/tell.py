@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from murphy_agents.compare.costs import BUDGETS, COSTS
-from murphy_agents.compare.results import Point, Row, Run, shared_tasks
+from murphy_agents.compare.results import Point, Row, Run, curve_tasks, shared_tasks
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.show.tables import Table, percent, points, spread
 from murphy_agents.show.text import fenced, wrapped
@@ -98,7 +98,7 @@ def tables(comparison: Comparison) -> dict[str, Table]:
             ["", *_SPENT],
             [[r.name, f"{r.steps:g}", *(_count(r.cost(n)) for n in _SPENT[1:])] for r in trained],
         ),
-        **_on_the_way(rows, iterations),
+        **_on_the_way(comparison, iterations),
         "pass@1 in percent of every run": Table(["", "start", "seed", *by_iteration], _runs(rows)),
         **_curves(comparison.supervised),
     }
@@ -116,16 +116,18 @@ def _columns(comparison: Comparison) -> list[str]:
     return [*found, *[row.name for row in comparison.rows if row.is_trained][:1]]
 
 
-def _on_the_way(rows: Sequence[Row], iterations: int) -> dict[str, Table]:
+def _on_the_way(comparison: Comparison, iterations: int) -> dict[str, Table]:
     """What was reached by which budget, where checkpoints were evaluated."""
     header = ["", "steps", *BUDGETS, "pass@1"]
     lines = [
         [row.name, f"{p.step:g}", *(_count(p.spent[name]) for name in BUDGETS),
          _with_ends(p.pass_at_1[-1])]
-        for row in rows
+        for row in comparison.rows
         for p in row.curve
     ]  # fmt: skip
-    return {f"pass@1 in percent at iteration {iterations}, on the way": Table(header, lines)}
+    where = f", on {tasks}" if (tasks := comparison.settings.get("curve_tasks")) else ""
+    title = f"pass@1 in percent at iteration {iterations}, on the way{where}"
+    return {title: Table(header, lines)}
 
 
 def _curves(supervised: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Table]:
@@ -165,7 +167,7 @@ def notes(comparison: Comparison) -> list[str]:
     lines += _equal_notes(comparison)
     if (apart := len(evaluation.clusters()) - len(tasks)) > 0:
         lines.append(f"{apart} tasks lack a verdict in some evaluation and are left out of all.")
-    return lines
+    return lines + _curve_notes(comparison)
 
 
 def _equal_notes(comparison: Comparison) -> list[str]:
@@ -182,6 +184,25 @@ def _equal_notes(comparison: Comparison) -> list[str]:
         lines.append(
             "Seconds are those of this machine and of what else it did: arms equal in seconds do "
             "not repeat bit for bit."
+        )
+    return lines
+
+
+def _curve_notes(comparison: Comparison) -> list[str]:
+    """What is left out of the points on the way."""
+    tasks, apart = curve_tasks({row.name: row.runs for row in comparison.rows})
+    if apart and not tasks:
+        return ["No task has a verdict in every evaluation on the way, so no points are told."]
+    lines = []
+    if apart:
+        lines.append(
+            f"On the way {apart} tasks lack a verdict in some evaluation and are left out of all."
+        )
+    without = [row.name for row in comparison.rows if row.is_trained and not row.curve]
+    if without and any(run.curve for row in comparison.rows for run in row.runs):
+        lines.append(
+            f"No points on the way: {', '.join(without)}; a run, or the model that it began with, "
+            "was not evaluated there."
         )
     return lines
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from murphy_agents import generation, wiring
+from murphy_agents import generation, own_world, wiring
 from murphy_agents.algorithms import Algorithm
 from murphy_agents.config import TrainConfig
 from murphy_agents.dry_run import counts, hub
@@ -77,6 +77,7 @@ def tasks(config: TrainConfig) -> tuple[tuple[list[Task] | None], str]:
     """The tasks in a tuple of one; None in it where an environment of one's own brings them."""
     if config.env is not None:
         return (None,), f"brought by {config.env}"
+    own_world.refuse_other(config.model, tasks=config.tasks)
     loaded = sources.load(config.tasks, config.bad_rows)
     untold = sum(not any(test.visible for test in task.tests) for task in loaded)
     skipped = f"; {len(loaded.skipped):,} rows skipped" if loaded.skipped else ""

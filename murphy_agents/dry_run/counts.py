@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from murphy_agents import wiring
 from murphy_agents.algorithms import Algorithm
-from murphy_agents.config import TrainConfig, steps_of
+from murphy_agents.config import TrainConfig, check_kept, steps_of
 from murphy_agents.tree import Group, Node, groups, walk
 
 
@@ -58,6 +58,7 @@ def per_problem(algorithm: Algorithm) -> PerProblem:
 def whole(config: TrainConfig, task_ids: list[str], problem: PerProblem) -> Whole:
     """The most that a run over these tasks can cost."""
     steps = steps_of(config, len(task_ids))
+    check_kept(config, steps)
     problems = sum(map(len, wiring.batches(config, task_ids)))
     generations = problems * problem.rollouts
     return Whole(

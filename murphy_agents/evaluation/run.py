@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from murphy_agents import saved_adapters, wiring
+from murphy_agents import own_world, saved_adapters, wiring
 from murphy_agents.codec import CharCodec
 from murphy_agents.config import TrainConfig
 from murphy_agents.engines.protocol import SamplingParams
@@ -61,6 +61,7 @@ def run(config: EvalConfig, console: Console | None = None, with_table: bool = T
 
 def _evaluated(config: EvalConfig, console: Console) -> Evaluation:
     wiring.check_installed(config.for_loading())
+    own_world.refuse_other(config.model, tasks=config.tasks)
     tasks = sources.load(config.tasks, config.bad_rows)
     shared = _overlap(config, tasks)
     make_env = wiring.make_env_of(

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from murphy_agents import files
+from murphy_agents import files, own_world
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.config import EvalConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
@@ -50,6 +50,7 @@ def check(config: TrainConfig) -> None:
     from murphy_env import sources
 
     settings = eval_settings(config, config.model, Path(config.output_dir))
+    own_world.refuse_other(config.model, eval_tasks=config.eval_tasks)
     sources.load(settings.tasks, settings.bad_rows)
 
 

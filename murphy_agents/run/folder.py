@@ -26,6 +26,8 @@ from murphy_agents.run import origin, provenance
 
 LOGS = ("metrics.jsonl", "rollouts.jsonl", "timeline.jsonl")
 FINAL = "final"
+VIEW = "view.html"
+"""The page that `murphy view` makes of a run."""
 
 
 @dataclass
@@ -171,8 +173,8 @@ def claimed(
 
 def _begin(folder: Path, config: TrainConfig, algorithm: Algorithm) -> None:
     """Empty the folder of an earlier run and write down what this one was told."""
-    tracked = [folder / "tensorboard"] if config.overwrite_output_dir else []
-    for path in (*_old(folder), *tracked):
+    shown = [folder / "tensorboard", folder / VIEW] if config.overwrite_output_dir else []
+    for path in (*_old(folder), *shown):
         files.remove(path)
     provenance.write(folder, config, algorithm)
 

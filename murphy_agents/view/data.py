@@ -16,7 +16,7 @@ from typing import Any
 
 from murphy_agents.view.reading import Record
 
-FLAGS = {"pruned": 1, "truncated": 2, "overflow": 4, "solved": 8}
+FLAGS = {"pruned": 1, "truncated": 2, "overflow": 4, "solved": 8, "left_out": 16}
 MOST_BYTES = 50_000_000
 """Of a page; browsers grow slow above it."""
 _NODE_BYTES = 60
@@ -33,13 +33,18 @@ class PageData:
     Args:
         decode: a prompt's ids as text.
         most_bytes: of the page's data; more is refused.
+        masks_truncated: whether completions that were cut are left out of the update.
     """
 
     def __init__(
-        self, decode: Callable[[Sequence[int]], str], most_bytes: int = MOST_BYTES
+        self,
+        decode: Callable[[Sequence[int]], str],
+        most_bytes: int = MOST_BYTES,
+        masks_truncated: bool = False,
     ) -> None:
         self._decode = decode
         self._most_bytes = most_bytes
+        self._masks_truncated = masks_truncated
         self._num_bytes = 0
         self._strings: dict[str, int] = {}
         self._prompts: dict[tuple[int, ...], int] = {}
@@ -87,7 +92,7 @@ class PageData:
             **figures,
             **texts,
             "tokens": len(record["completion_ids"]),
-            "flags": _flags(record),
+            "flags": _flags(record, self._masks_truncated),
             "prompt": self._prompt(tuple(record["prompt_ids"])),
         }
 
@@ -118,6 +123,7 @@ def page_data(
     records: Iterable[Record],
     decode: Callable[[Sequence[int]], str],
     most_bytes: int = MOST_BYTES,
+    masks_truncated: bool = False,
 ) -> dict[str, Any]:
     """Strings, trees and nodes of a run, as the top of this file says.
 
@@ -125,11 +131,12 @@ def page_data(
         records: nodes, tree by tree, parents first.
         decode: a prompt's ids as text.
         most_bytes: of the result as JSON, about; more is refused.
+        masks_truncated: whether completions that were cut are left out of the update.
 
     Raises:
         ValueError: that is too much for a page, or a node's parent is missing.
     """
-    data = PageData(decode, most_bytes)
+    data = PageData(decode, most_bytes, masks_truncated)
     for record in records:
         data.add(record)
     return data.as_json()
@@ -150,13 +157,16 @@ def short(value: float | None) -> float | str | None:
     return int(kept) if kept.is_integer() else kept
 
 
-def _flags(record: Record) -> int:
+def _flags(record: Record, masks_truncated: bool) -> int:
     score = record.get("pass_rate")
     score = record["reward"] if score is None else score
+    is_cut = record["finish_reason"] == "length"
     said = {
         "pruned": record["pruned"],
-        "truncated": record["finish_reason"] == "length",
+        "truncated": is_cut,
         "overflow": record.get("overflow", False),
+        # As `update.batch` has it, whatever the node weighs.
+        "left_out": not record["completion_ids"] or (masks_truncated and is_cut),
         # The tests decide where the environment tells them, as in `metrics`.
         "solved": record["reward"] is not None and score >= 1,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from murphy_agents import checkpoint
+from murphy_agents.card import names
 from murphy_agents.run.folder import FINAL
 
 Decode = Callable[[Sequence[int]], str]
@@ -51,7 +52,7 @@ def _places(run: Path) -> Iterator[Path]:
     for folder in [*folders, *([Path(model)] if model else [])]:
         if (folder / _FILE).is_file():
             yield folder / _FILE
-    if model and model.count("/") == 1 and importlib.util.find_spec("huggingface_hub"):
+    if names.is_hub_name(model) and importlib.util.find_spec("huggingface_hub"):
         from huggingface_hub import try_to_load_from_cache
 
         cached = try_to_load_from_cache(model, _FILE)

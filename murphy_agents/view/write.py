@@ -21,17 +21,26 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from murphy_agents.card import names
+from murphy_agents.card.told import Told
+from murphy_agents.card.training import algorithm
 from murphy_agents.files import write_atomically
+from murphy_agents.run import origin
+from murphy_agents.run.folder import VIEW
 from murphy_agents.view import prompts, reading
 from murphy_agents.view.data import MOST_BYTES, page_data
 
-PAGE = "view.html"
 _SCRIPTS = (
     "trees.js", "colours.js", "difference.js", "layout.js", "list.js", "tree.js", "details.js",
     "keys.js", "main.js",
 )  # fmt: skip
 _SETTINGS = ("algorithm", "model", "tasks", "seed", "prune", "temperature")
 """Of the run, shown at the top."""
+_UNREAD = {
+    "prune": {"algorithm", "make_algorithm"},
+    "tasks": {"tasks", "make_env", "env"},
+}
+"""Settings that nothing read where `train` was given one of these, or another setting names it."""
 
 
 def main(arguments: Sequence[str], console: Console | None = None) -> Path:
@@ -75,12 +84,14 @@ def write_page(
         ValueError: the rollouts cannot be read, or are too many for one page.
     """
     rollouts = reading.rollouts_of(run)
-    path = run / PAGE if output is None else output
+    path = run / VIEW if output is None else output
     if path.is_dir() or not path.parent.is_dir():
         raise FileNotFoundError(f"--output is {str(path)!r}; give a file in a folder that is there")
     decode, note = prompts.decoder(run)
-    data = page_data(reading.records(rollouts, steps), decode, most_bytes)
-    told = {"name": run.resolve().name, "settings": _settings(run), "note": note}
+    config = _config(run)
+    masks = bool(config.get("mask_truncated_completions"))
+    data = page_data(reading.records(rollouts, steps), decode, most_bytes, masks)
+    told = {"name": run.resolve().name, "settings": _settings(run, config), "note": note}
     write_atomically(path, page({"run": told, **data}))
     return path
 
@@ -117,14 +128,30 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _settings(run: Path) -> dict[str, str]:
-    """Settings of the run that tell one from another; those that can be read."""
+def _config(run: Path) -> dict[str, Any]:
+    """What the run was told; nothing where it cannot be read."""
     try:
         told = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    known = told if isinstance(told, dict) else {}
-    return {name: str(known[name]) for name in _SETTINGS if known.get(name) is not None}
+    return told if isinstance(told, dict) else {}
+
+
+def _settings(run: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Settings of the run that tell one from another; pages are sent around, so without paths."""
+    try:
+        began = origin.read(run)
+    except (OSError, ValueError, TypeError):
+        began = origin.Origin()
+    given = {*began.given, *(name for name in ("make_algorithm", "env") if config.get(name))}
+    told = {
+        name: config[name]
+        for name in _SETTINGS
+        if config.get(name) is not None and not given & _UNREAD.get(name, set())
+    }
+    if "algorithm" in told:
+        told["algorithm"] = algorithm(Told(config, "", (), began))
+    return {name: names.without_paths(str(value)) for name, value in told.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """A comparison end to end: cells in processes, going on after a kill, faults and their reports."""
 
+import dataclasses
 import filecmp
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from murphy_agents.cli import main
 from murphy_agents.compare import CompareConfig, compare
@@ -244,9 +246,22 @@ def test_all_are_evaluated_alike():
 def test_other_settings_in_the_same_folder_are_refused(small, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "compare.yaml").write_text("learning_rate: 0.5\n")
-    assert main(flags(small)) == 2
-    assert "learning_rate is 0.0005, but 0.5 in the comparison" in capsys.readouterr().err
+    told = dataclasses.asdict(CompareConfig(**small))
+
+    def refused(old, **more):
+        (out / "compare.yaml").write_text(yaml.safe_dump(old))
+        assert main(flags({**small, **more})) == 2
+        return capsys.readouterr().err
+
+    said = refused({**told, "learning_rate": 0.5})
+    assert "learning_rate is 0.0005, but 0.5 in the comparison" in said
+    # A setting that an older version did not know had its default.
+    del told["curve_steps"]
+    assert "curve_steps is [1], but None in the comparison" in refused(told, curve_steps=[1])
+    del told["seeds"]
+    assert "seeds is [0], but [0, 1, 2] in the comparison" in refused(told)
+    said = refused({**told, "seeds": [0], "new": 1})
+    assert "new is None, but 1 in the comparison" in said
     assert [path.name for path in out.iterdir()] == ["compare.lock", "compare.yaml"]
     (out / "compare.yaml").write_text("[")
     assert main(flags(small)) == 2
@@ -309,8 +324,6 @@ def test_wrong_settings_name_the_remedy(values, named):
 
 
 def test_examples_can_be_read():
-    import yaml
-
     for path in Path(__file__).parents[2].glob("examples/compare*.yaml"):
         CompareConfig(**yaml.safe_load(path.read_text()))
 

@@ -10,6 +10,7 @@ from murphy_agents.algorithms import grpo
 from murphy_agents.cli import main
 from murphy_agents.compare import CompareConfig, compare
 from murphy_agents.compare.arms import Arm, resolved
+from murphy_agents.compare.budget import shape
 from murphy_agents.compare.cells import cells, starts
 from murphy_agents.compare.worker import do
 from murphy_agents.evaluation.result import Evaluation
@@ -97,6 +98,12 @@ def test_shapes_follow_from_generations_unless_an_arm_says_them(settings, shape)
     fields = {"algorithm": "murphy_mars", **settings}
     generations = fields.pop("generations", None)
     assert Arm("x", fields, generations).shape(20, 2, None) == shape
+
+
+@pytest.mark.parametrize("algorithm", ["naive", "grpo", "murphy_mars"])
+def test_no_shape_has_no_turn(algorithm):
+    with pytest.raises(ValueError, match="num_turns is 0; give a count of turns, 1 or more"):
+        shape(algorithm, 20, 0)
 
 
 def test_the_shared_fanout_is_of_arms_with_the_shared_turns():
@@ -190,12 +197,24 @@ EQUAL = {"like": "a", "equal": "seconds", "to": "b"}
         ({"a": MARS | {"seed": 1}}, "arm 'a': seed is the same for all arms"),
         ({"a": MARS | {"eval_runs": 1}}, "eval_runs is the same for all arms"),
         ({"a": MARS | {"save_steps": 1}}, "save_steps is the same for all arms"),
+        ({"a": MARS | {"bad_rows": "skip"}}, "bad_rows is the same for all arms"),
         ({"a": {"like": "b"}}, "arm 'a': like names 'b', which is no arm; there is a"),
         ({"a": {"like": "b"}, "b": {"like": "a"}}, "arm 'a' is like itself: a -> b -> a"),
         ({"a": MARS | {"gamma": 0.5}}, "arm 'a': gamma is given but read only by"),
         ({"a": MARS | {"scale": "none"}}, "arm 'a': scale is 'none'; expected one of"),
         ({"a": MARS | {"generations": 21}}, "arm 'a': generations is 21, .* give 20 or 30"),
         ({"a": MARS | {"generations": "many"}}, "arm 'a': generations is 'many'; give a count"),
+        ({"a": MARS | {"num_turns": -1}}, "arm 'a': num_turns is -1; give a count, 1 or more"),
+        ({"a": MARS | {"num_turns": 0}}, "arm 'a': num_turns is 0; give a count, 1 or more"),
+        ({"a": MARS | {"num_turns": "2"}}, "arm 'a': num_turns is '2'; give a count"),
+        ({"a": MARS | {"fanout": 4}}, r"arm 'a': fanout is 4; give a list, .* as \[4, 4\]"),
+        ({"a": MARS | {"fanout": ["4", 4]}}, r"arm 'a': fanout is \['4', 4\]; give a list"),
+        ({"a": MARS | {"num_generations": 1.5}}, "arm 'a': num_generations is 1.5; give a count"),
+        ({"a": MARS | {"num_generations": [4]}}, r"num_generations is \[4\]; give a count, 2 or"),
+        ({"b": MARS, "a": {"like": ["b"]}}, r"arm 'a': like is \['b'\]; give one name"),
+        ({"a": {"like": "b"}, "b": {"like": {}}}, "arm 'b': like is {}; give one name"),
+        ({"a": MARS, "b": EQUAL | {"equal": ["seconds"]}}, r"equal is \['seconds'\]; give one"),
+        ({"a": MARS, "b": EQUAL | {"to": 3}}, "arm 'b': to is 3; give one name"),
         ({"a": MARS | {"generations": 20, "num_generations": 4}}, "generations is 20 and num_gen"),
         ({"a": MARS | {"generations": 20, "fanout": [2, 2]}}, r"fanout is \[2, 2\], a tree of 2"),
         ({"a": MARS | {"make_algorithm": HERE}}, None),  # murphy_mars is the default

@@ -7,10 +7,11 @@ import pytest
 from evaluations import BROKEN, evaluation
 
 from murphy_agents.compare.budgets_picture import figure_of
-from murphy_agents.compare.curve import steps_at
+from murphy_agents.compare.curve import Curve, folder_of, read, steps_at
 from murphy_agents.compare.picture import figure_of as training_figure_of
 from murphy_agents.compare.results import Run, rows
 from murphy_agents.compare.tell import Comparison, markdown, notes, tables, to_json
+from murphy_agents.evaluation.config import EvalConfig
 
 BEGIN = evaluation({"a1": 0, "a2": 0, "b1": 1, "c1": 0})
 HALF = evaluation({"a1": 0, "a2": 2, "b1": 1, "c1": 0})
@@ -65,6 +66,22 @@ def test_runs_of_other_lengths_are_averaged_point_by_point():
     assert row.steps == 5
 
 
+def test_curves_begin_with_every_starting_model_once():
+    other = evaluation({"a1": 1, "a2": 0, "b1": 0, "c1": 1})
+    starts = {"warm-0": BEGIN, "warm-1": other}
+    more = [replace(run, start="warm-1") for run in arm((2, 4))[:1]]
+    arms = {
+        "base": [Run(start, found, curve=((0, found),)) for start, found in starts.items()],
+        "grpo": [*arm((2, 4)), *more],
+    }
+    base, grpo = rows(arms)
+    # 1 and 2 of 4 tasks; that two runs began with the one and one with the other changes nothing,
+    # and no run has varied yet: the interval is that of the models themselves.
+    assert [found.mean for found in grpo.curve[0].pass_at_1] == [0.375, 0.375, 0.375]
+    assert grpo.curve[0].pass_at_1 == base.pass_at_1
+    assert grpo.curve[0].spent == {"generations": 0, "trained tokens": 0, "seconds": 0}
+
+
 def test_only_tasks_with_a_verdict_everywhere_count_and_curves_have_tasks_of_their_own():
     broken = evaluation({"x1": 1, "y1": BROKEN, "z1": 0})
     whole = evaluation({"x1": 1, "y1": 1, "z1": 0})
@@ -75,6 +92,29 @@ def test_only_tasks_with_a_verdict_everywhere_count_and_curves_have_tasks_of_the
     (_, row) = rows(arms)
     assert [point.pass_at_1[0].mean for point in row.curve] == [0.5, 0.5, 0.5]
     assert row.pass_at_1[0].mean == 0.25
+    assert "On the way 1 tasks lack a verdict in some evaluation" in " ".join(notes(told(arms)))
+    none = evaluation({"x1": BROKEN, "y1": 1, "z1": BROKEN})
+    arms["grpo"] = [replace(run, curve=((2, broken), (4, none))) for run in ARMS["grpo"]]
+    assert rows(arms)[1].curve == ()
+    assert "No task has a verdict in every evaluation on the way" in " ".join(notes(told(arms)))
+
+
+def test_arms_without_points_are_named():
+    elsewhere = [replace(run, start="warm-9") for run in ARMS["grpo"]]
+    comparison = told(ARMS | {"late": elsewhere})
+    assert [len(row.curve) for row in comparison.rows] == [0, 3, 3, 0]
+    said = " ".join(notes(comparison))
+    assert "No points on the way: late; a run, or the model that it began with" in said
+    assert "on the way" not in " ".join(notes(told())).lower()
+
+
+def test_other_tasks_on_the_way_are_named():
+    comparison = replace(told(), settings={"curve_tasks": "embedded:selection"})
+    title = "pass@1 in percent at iteration 3, on the way, on embedded:selection"
+    assert title in tables(comparison)
+    figure = figure_of(comparison.rows, "embedded:selection")
+    assert figure.get_suptitle() == "on embedded:selection"
+    assert figure_of(comparison.rows).get_suptitle() == ""
 
 
 def test_without_evaluated_checkpoints_there_is_no_curve():
@@ -149,3 +189,13 @@ def test_shares_become_steps():
     # 20, 40 and 60 of 60 in runs of 60, 45 and 1 steps.
     shares = [1 / 3, 2 / 3, 1]
     assert [steps_at(shares, n) for n in (60, 45, 1)] == [[20, 40, 60], [15, 30, 45], [1, 1, 1]]
+
+
+def test_a_missing_evaluation_on_the_way_is_named(tmp_path):
+    curve = Curve((0.5, 1.0), EvalConfig())
+    END.save(folder_of(tmp_path, 4))
+    remedy = f"curve/step-2 is missing; restore it, or delete {tmp_path} and compare again"
+    with pytest.raises(FileNotFoundError, match=remedy):
+        read(tmp_path, curve, 4)
+    HALF.save(folder_of(tmp_path, 2))
+    assert read(tmp_path, curve, 4) == [(2, HALF), (4, END)]

@@ -84,6 +84,10 @@ def read_config(arguments):
         ({"save_total_limit": 0}, "save_total_limit is 0; give at least 1"),
         ({"save_total_limit": 3, "save_steps": 0}, "read only with save_steps"),
         ({"keep_steps": [0, 2]}, r"keep_steps is \[0, 2\]; give steps, 1 or more each"),
+        (
+            {"keep_steps": [2, 7], "max_steps": 5},
+            r"keep_steps is \[2, 7\], but the run has 5 steps; name none above",
+        ),
         ({"resume": True, "overwrite_output_dir": True}, "give one of them"),
     ],
 )

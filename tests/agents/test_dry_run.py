@@ -397,6 +397,9 @@ def test_counts_of_a_run():
     assert dataclasses.astuple(counted) == (2, 6, 6, 432, 3024)  # 6 * 72, * 7
     none = whole(TrainConfig(num_train_epochs=0), ids, PerProblem((8, 64), 40))
     assert dataclasses.astuple(none) == (0, 0, 0, 0, 0)
+    late = TrainConfig(per_device_train_batch_size=4, keep_steps=[3])
+    with pytest.raises(ValueError, match=r"keep_steps is \[3\], but the run has 2 steps"):
+        whole(late, ids, PerProblem((8, 64), 40))
 
 
 def test_findings():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import random
 import re
 
 import pytest
@@ -14,7 +15,7 @@ from murphy_agents.tiny.recipe import Recipe
 from murphy_agents.tiny.supervised import Schedule
 from murphy_agents.tiny.warm_start import digest, digest_of, made
 from murphy_agents.tiny.worlds import WORLDS, asked
-from murphy_env.sources.probe import docstrings
+from murphy_env.sources.probe import docstrings, probe
 from murphy_env.sources.swallow import DOCSTRINGS, SEPARATORS, program
 
 WORKERS = {"workers": 2}
@@ -84,12 +85,29 @@ def test_a_message_that_names_the_separator_is_used_half_of_the_time(told):
     assert sum(named) / len(named) == pytest.approx(0.525, abs=0.25)
 
 
-def test_a_repair_without_a_message_tries_what_was_not_tried(told):
-    for talk in told:
-        quiet = not any("invalid" in turn.messages[-1]["content"] for turn in talk)
-        if "split on" not in asked_of(talk) and quiet and talk[-1].right and len(talk) > 1:
-            said = [KNOWN[turn.completion] for turn in talk]
-            assert said[-1][:2] not in [earlier[:2] for earlier in said[:-1]]
+def test_a_repair_tries_what_was_not_tried_unless_the_separator_is_known():
+    task = next(task for task in probe("train") if task.metadata["vague"])
+    meant = task.metadata["separator"]
+    wrong = [separator for separator in SEPARATORS if separator != meant]
+    docstring = task.metadata["docstring"]
+    tried = [probe_teacher.Answer(docstring, separator, "quiet") for separator in wrong[:4]]
+
+    def repairs(known):
+        """Separators of the repairs, half of 400 draws; the others repeat or guess."""
+        found = []
+        for seed in range(400):
+            chance = random.Random(seed).random()
+            if probe_teacher.REPEAT <= chance < probe_teacher.REPEAT + probe_teacher.REPAIR:
+                answer = probe_teacher._next(task, random.Random(seed), tried, known)
+                assert (answer.docstring, answer.style) == (docstring, "quiet")
+                found.append(answer.separator)
+        return found
+
+    unknown = repairs(known=False)
+    # Three wrong ones and the right one are left, each in a quarter of the cases, and no other.
+    assert set(unknown) == {meant, *wrong[4:]}
+    assert all(0.1 < unknown.count(separator) / len(unknown) < 0.4 for separator in set(unknown))
+    assert set(repairs(known=True)) == {meant}
 
 
 def test_a_right_answer_ends_a_conversation(told):

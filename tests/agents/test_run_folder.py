@@ -119,6 +119,15 @@ def test_what_was_left_of_an_overwritten_run_can_be_resumed(config, monkeypatch)
         assert run.start == folder / "checkpoint-2"
 
 
+def test_a_page_of_an_overwritten_run_goes_with_it(config):
+    folder = begin(config, steps=(2,))
+    (folder / "view.html").write_text("its trees")
+    with claimed(dataclasses.replace(config, resume=True), MARS, TASKS):
+        assert (folder / "view.html").exists()
+    with claimed(dataclasses.replace(config, overwrite_output_dir=True), MARS, TASKS):
+        assert not (folder / "view.html").exists()
+
+
 def test_a_finished_run_is_known(config):
     again = dataclasses.replace(config, resume=True)
     assert run_folder.finished(again) is None

@@ -225,6 +225,8 @@ def test_tasks_can_be_handed_in(tmp_path):
     ("settings", "named"),
     [
         ({"tasks": "embeded"}, "embedded"),
+        # 400 tasks in steps of 2.
+        ({"max_steps": -1, "keep_steps": [201], "model": "tiny:gpt2"}, "the run has 200 steps"),
         ({"model": "tiny:gpt2"}, "gpt2"),
         ({"env": "nowhere:make"}, "nowhere:make"),
         ({"sandbox_level": "L9"}, "L9"),

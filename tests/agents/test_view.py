@@ -12,7 +12,9 @@ import pytest
 from view_runs import few_trees, many_trees, node, write_run
 
 from murphy_agents import TrainConfig, train
+from murphy_agents.algorithms import grpo
 from murphy_agents.cli import main
+from murphy_agents.run import origin
 from murphy_agents.view import write_page
 from murphy_agents.view.data import FLAGS, page_data
 from murphy_agents.view.reading import records, steps_of
@@ -76,6 +78,16 @@ def test_flags_say_what_became_of_a_node():
     # An environment that tells no share of tests: its reward decides.
     told = page_data([node([0], 1.0, pass_rate=None)], numbers)
     assert told["nodes"]["flags"] == [FLAGS["solved"]]
+
+
+def test_what_the_update_leaves_out_is_marked(tmp_path):
+    told = [node([0], finish_reason="length"), node([1], completion_ids=[]), node([2])]
+    cut, empty = FLAGS["truncated"], FLAGS["left_out"]
+    assert page_data(told, numbers)["nodes"]["flags"] == [cut, empty, 0]
+    run = write_run(tmp_path, told)
+    for masks, flags in ((False, [cut, empty, 0]), (True, [cut + empty, empty, 0])):
+        (run / "config.json").write_text(json.dumps({"mask_truncated_completions": masks}))
+        assert data_in(write_page(run))["nodes"]["flags"] == flags
 
 
 def test_a_text_is_held_once():
@@ -222,3 +234,56 @@ def test_without_a_tokenizer_prompts_are_ids_and_the_page_says_so(tmp_path):
     assert data["run"]["note"].startswith(
         "prompts are shown as token ids: the run has no tokenizer"
     )
+
+
+def one_turn(config):
+    return grpo(config.num_generations)
+
+
+def settings_shown(folder, given=(), **settings):
+    """What the head of the page says of a run with these settings."""
+    run = write_run(folder, few_trees())
+    config = TrainConfig(output_dir=str(folder), **settings)
+    (run / "config.json").write_text(json.dumps(vars(config)))
+    origin.write(run, config, 9, given)
+    return data_in(write_page(run))["run"]["settings"]
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "algorithm", "others"),
+    [
+        (
+            (),
+            {"algorithm": "murphy_mers"},
+            "murphy_mers",
+            {"tasks": "embedded", "prune": "keep_all"},
+        ),
+        (
+            (),
+            {"make_algorithm": f"{__name__}:one_turn"},
+            f"{__name__}:one_turn",
+            {"tasks": "embedded"},
+        ),
+        (["algorithm", "tasks"], {}, "one of its program's own", {}),
+        (["make_env"], {}, "murphy_mars", {"prune": "keep_all"}),
+    ],
+)
+def test_the_head_says_what_was_read_of_the_settings(given, settings, algorithm, others, tmp_path):
+    shown = settings_shown(tmp_path, given, **settings)
+    assert shown.pop("algorithm") == algorithm
+    assert {name: shown[name] for name in shown.keys() & {"tasks", "prune"}} == others
+    assert shown["seed"] == "0"
+
+
+def test_the_head_names_no_path_of_this_machine(tmp_path):
+    told = {"model": "/home/me/models/own", "tasks": "mbpp:test@/home/me/mbpp.jsonl"}
+    shown = settings_shown(tmp_path, **told)
+    assert (shown["model"], shown["tasks"]) == ("(local path)", "mbpp:test@(local path)")
+    assert "/home/me" not in (tmp_path / "view.html").read_text()
+
+
+@pytest.mark.parametrize("model", ["./gone", "runs/gone--far", "gone/", "~/gone", "gone/model.git"])
+def test_a_folder_that_is_gone_is_no_name_on_the_hub(model, tmp_path):
+    run = write_run(tmp_path, few_trees())
+    (run / "config.json").write_text(json.dumps({"model": model}))
+    assert "the run has no tokenizer" in data_in(write_page(run))["run"]["note"]

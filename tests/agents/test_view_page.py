@@ -310,6 +310,18 @@ def test_the_legend_has_numbers(page):
     ]  # fmt: skip
 
 
+def test_the_legend_says_what_a_weight_is(page):
+    page.go("#by=weight")
+    meaning = "weight: share in the loss; 1 / group size unless balanced"
+    assert page.text("#legend .meaning") == meaning
+
+
+def test_what_has_no_token_is_not_trained(opened):
+    page = opened([node([0], 0.5, completion_ids=[], advantage=1.0), node([1], advantage=-1.0)])
+    assert page.ask("trees[0].all.map(stateOf)") == ["untrained", "trained"]
+    assert "not trained" in page.texts(".figures dd")
+
+
 def test_figures_stand_out_from_their_colours(page):
     script = """(() => {
         const share = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -358,6 +370,13 @@ def test_texts_of_programs_are_only_text(opened):
     page.press("t")
     assert page.text("#count").startswith("1 tree ")
     assert page.errors() == []
+
+
+def test_what_cannot_be_seen_is_written_out(page):
+    # A soft hyphen, a filler of Hangul, a tag, a mark of Arabic; an emoji and an accent stay.
+    unseen = ["\u00ad", "\u3164", "\U000e0041", "\u061c", "\u200b", "\ufe0f", "\x85"]
+    shown = page.ask("visible(arguments[0])", "a" + "".join(unseen) + "😀é\n")
+    assert shown == "a" + "".join(f"⟨U+{ord(char):04X}⟩" for char in unseen) + "😀é\n"
 
 
 def test_the_page_can_reach_no_network(opened):

@@ -21,7 +21,7 @@ const FIGURES = {
     isSigned: true,
   },
   advantage: { of: (node) => nodes.advantage[node], meaning: "against its peers", isSigned: true },
-  weight: { of: (node) => nodes.weight[node], meaning: "1 / size of the comparison set" },
+  weight: { of: (node) => nodes.weight[node], meaning: "share in the loss; 1 / group size unless balanced" },
   state: { of: (node) => stateOf(node), meaning: "what the update does with it" },
 };
 // Ways to colour: the figures, and a node's own reward beside its credit.
@@ -31,7 +31,7 @@ const WAYS = ["reward", BOTH, ...Object.keys(FIGURES).slice(1)];
 function stateOf(node) {
   if (nodes.reward[node] === null) return "unknown";
   if (has(node, "pruned")) return "pruned";
-  if (!(nodes.weight[node] > 0)) return "untrained";
+  if (!(nodes.weight[node] > 0) || has(node, "left_out")) return "untrained";
   return nodes.advantage[node] === 0 ? "silent" : "trained";
 }
 

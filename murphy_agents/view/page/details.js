@@ -2,13 +2,12 @@
 // Texts come from models and programs: they are put into the page as text and as nothing else.
 
 const CLOSED = new Set(["Prompt"]);
-const UNSEEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
-// Control characters, marks of direction and lone surrogates written out.
+// Control characters, what has no shape, marks of direction and lone surrogates written out.
 function visible(text) {
   return text.replace(UNSEEN, (char) => {
-    const code = char.charCodeAt(0);
+    const code = char.codePointAt(0);
     if (code < 32) return String.fromCharCode(0x2400 + code);
     return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });

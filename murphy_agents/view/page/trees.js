@@ -2,7 +2,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { nodes, strings } = data;
-const FLAGS = { pruned: 1, truncated: 2, overflow: 4, solved: 8 };
+const FLAGS = { pruned: 1, truncated: 2, overflow: 4, solved: 8, left_out: 16 };
 
 const has = (node, flag) => (nodes.flags[node] & FLAGS[flag]) !== 0;
 const textOf = (field, node) => (nodes[field][node] < 0 ? null : strings[nodes[field][node]]);
