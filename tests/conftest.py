@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine may take its time for any one example; what hangs is ended by pytest-timeout.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # One thread unless asked: on small or busy machines idle threads spin against each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
