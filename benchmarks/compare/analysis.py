@@ -5,13 +5,11 @@ are taken run by run before they are averaged, intervals of trained arms cover c
 runs, those of models as they were cover clusters alone.
 """
 
-import math
 from functools import cache
 from statistics import fmean
 
-from murphy_agents.stats.resampling import Interval
 from murphy_agents.stats.resampling import difference as of_tasks
-from murphy_agents.stats.statistics import interval, seeds_interval
+from murphy_agents.stats.statistics import runs_interval
 
 
 @cache
@@ -81,12 +79,6 @@ def _differences(world, pairs, iteration, subset):
 
 
 def _mean(world, values, runs, least):
-    """Ends are cut at what a share, or a difference, can be; nan for a single cluster."""
-    clusters = world.cluster_of()
-    averaged = {task: fmean(row[task] for row in values) for task in values[0]}
-    if len({clusters[task] for task in averaged}) < 2:
-        return Interval(fmean(averaged.values()), math.nan, math.nan)
-    if len(values) < 2 or any(run.seed is None for run in runs):
-        return interval(averaged, clusters)
-    found = seeds_interval(values, clusters)
-    return Interval(found.mean, max(least, found.low), min(1.0, found.high))
+    """With its interval, as `murphy compare` has it."""
+    are_trained = all(run.seed is not None for run in runs)
+    return runs_interval(values, world.cluster_of(), are_trained, least)

@@ -17,7 +17,6 @@ that the run began with, and against the run of the other arm with the same star
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -26,7 +25,7 @@ from murphy_agents.compare.costs import BUDGETS, spent
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.metrics import Metrics
 from murphy_agents.stats.resampling import Clusters, Interval, difference
-from murphy_agents.stats.statistics import interval, seeds_interval
+from murphy_agents.stats.statistics import runs_interval
 
 Values = Mapping[str, float]
 
@@ -244,11 +243,6 @@ def _difference(
 def _mean(
     values: Sequence[Values], clusters: Clusters, runs: Sequence[Run], least: float
 ) -> Interval:
-    """The mean with its interval, as told above; ends are nan where there is a single cluster."""
-    averaged = {task: fmean(row[task] for row in values) for task in values[0]}
-    if len({clusters[task] for task in averaged}) < 2:
-        return Interval(fmean(averaged.values()), math.nan, math.nan)
-    if len(values) < 2 or any(run.seed is None for run in runs):
-        return interval(averaged, clusters)
-    found = seeds_interval(values, clusters)
-    return Interval(found.mean, max(least, found.low), min(1.0, found.high))
+    """The mean with its interval, as told above."""
+    are_trained = all(run.seed is not None for run in runs)
+    return runs_interval(values, clusters, are_trained, least)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -99,6 +100,29 @@ def seeds_interval(
         ValueError: as for `interval`; fewer than two seeds; seeds with different tasks.
     """
     return _arms_interval([values], clusters, level, num_resamples, seed, seeds)
+
+
+def runs_interval(
+    values: Sequence[Values], clusters: Clusters, are_trained: bool, least: float
+) -> Interval:
+    """Mean over the runs of one arm, with the interval that comparisons tell.
+
+    Trained runs, two or more: clusters and seeds (`seeds_interval`); else clusters alone. Ends are
+    nan where there is a single cluster.
+
+    Args:
+        values: for each run the values of the same tasks.
+        clusters: of the tasks.
+        are_trained: whether every run has a seed of training.
+        least: what such a mean is at least, and 1 at most; the ends are cut there.
+    """
+    averaged = {task: fmean(row[task] for row in values) for task in values[0]}
+    if len({clusters[task] for task in averaged}) < 2:
+        return Interval(fmean(averaged.values()), math.nan, math.nan)
+    if len(values) < 2 or not are_trained:
+        return interval(averaged, clusters)
+    found = seeds_interval(values, clusters)
+    return Interval(found.mean, max(least, found.low), min(1.0, found.high))
 
 
 def seeds_difference(
