@@ -97,7 +97,9 @@ class TrainConfig:
     )
 
     # Environment
-    prompts: str | None = _field(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
+    prompts: str | None = _field(
+        None, "a set's name, as 'terse', or 'pkg.mod:OBJECT'; the task's own"
+    )
     reward: Literal["pass_rate", "gain"] = _field("pass_rate", "reward of one attempt")
     hidden_share: float = _field(0.0, "share of each task's tests withheld from feedback")
     transcript: Literal["requote", "chat"] | None = _field(

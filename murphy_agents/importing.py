@@ -19,7 +19,7 @@ def imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # ".mod": TypeError
         raise ValueError(
             f"{name!r} cannot be imported ({error}); write 'package.module:NAME', of a package "
             "that is installed or lies in the current folder"

@@ -15,8 +15,8 @@ def main(arguments=None):
     """Run what is left to do, write results and report; 1 where a run failed."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.report and (options.world or options.quick):
-        parser.error("--report trains nothing; give it without --world and --quick")
+    if options.report and (options.world or options.quick or options.partial or options.processes):
+        parser.error("--report trains nothing; give it without what is for runs")
     home = RUNS / "quick" if options.quick else files.HOME
     try:
         failed = {} if options.report else _run(options, home)
@@ -31,7 +31,7 @@ def main(arguments=None):
 
 def _run(options, home):
     """Do the worlds' comparisons and write their results; what failed."""
-    from benchmarks.compare.collect import world_of
+    from benchmarks.compare.collect import note_machine, world_of
     from murphy_agents.compare.run import compare
 
     failed = {}
@@ -42,13 +42,20 @@ def _run(options, home):
     ]
     for file, config in zip(chosen, configs, strict=True):
         print(f"world {file.stem}")
-        went_wrong = dict(compare(config).failed)
-        found = world_of(file.stem, config, _command(file, options), went_wrong)
         kept = files.results_file(home, file.stem)
-        files.keep(found, kept, options.partial)
+        try:
+            note_machine(config)
+            failed |= (went_wrong := dict(compare(config).failed))
+            files.keep(
+                world_of(file.stem, config, _command(file, options), went_wrong), kept,
+                options.partial,
+            )  # fmt: skip
+        except (ValueError, OSError) as error:  # the other worlds go on
+            print(f"world {file.stem}: {error}", file=sys.stderr)
+            failed[file.stem] = str(error)
+            continue
         if (size := kept.stat().st_size) > files.MOST_BYTES:
             print(f"{kept} has {size:,} bytes, more than {files.MOST_BYTES:,}; evaluate less")
-        failed |= went_wrong
     return failed
 
 

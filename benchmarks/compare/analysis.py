@@ -2,7 +2,8 @@
 
 As `murphy compare` has them (`docs/design/0602` and `0603`): tasks are weighted alike, differences
 are taken run by run before they are averaged, intervals of trained arms cover clusters of tasks and
-runs, those of models as they were cover clusters alone.
+runs, those of models as they were cover clusters alone. Clusters are those of the record, which in
+the probe world are larger than prompts.
 """
 
 from functools import cache

@@ -60,10 +60,10 @@ def at(world, arm, subset, budget, amount):
 
 
 def over_runs(values):
-    """Mean and 95 % interval; no width for a single run."""
+    """Mean and 95 % interval; of a single run nobody knows the ends, which are nan."""
     mean = fmean(values)
     if len(values) < 2:
-        return Interval(mean, mean, mean)
+        return Interval(mean, math.nan, math.nan)
     from scipy.stats import t
 
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))

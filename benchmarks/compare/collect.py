@@ -15,8 +15,10 @@ import psutil
 from benchmarks.compare import record
 from benchmarks.compare.starts import loud_share
 from murphy_agents.compare import cells
+from murphy_agents.compare.results import check_same_tasks
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
+from murphy_agents.files import write_atomically
 from murphy_agents.log import read_history
 from murphy_agents.run import origin
 from murphy_agents.variants import VARIANTS
@@ -40,8 +42,11 @@ OF_RUNS = {
 """Settings of a training that are no property of an arm."""
 ALWAYS_TOLD = ("algorithm", "max_steps")
 """Of an arm, also where they are the shared ones."""
+_FOR_SOME = ("gamma", "childless")
+"""Shared settings that reach only the arms that read them."""
 _OF_WHOLE_RUNS = ("problems", "pruned")
 """Costs that are not told of checkpoints."""
+_MACHINES = "machines.jsonl"
 _VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
 _OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
 _RESUMED = re.compile(r"^resuming from .* steps done", re.MULTILINE)
@@ -60,17 +65,26 @@ def world_of(name, config, command, failed):
     Raises:
         ValueError: nothing is finished, or an evaluation has more runs than can be written.
     """
-    jobs = [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
+    jobs = _jobs(config)
     done = [job for job in jobs if job.is_finished]
     if not done:
         raise ValueError(f"no run of world {name!r} is finished: {failed or 'none was begun'}")
     if config.eval_runs >= len(record.DIGITS):
         raise ValueError(f"eval_runs is {config.eval_runs}; give at most {len(record.DIGITS) - 1}")
-    clusters = clusters_of(config.eval_tasks, Evaluation.load(done[0].evaluate.output_dir))
+    found = [Evaluation.load(job.evaluate.output_dir) for job in done]
+    check_same_tasks(found)
+    clusters = clusters_of(config.eval_tasks, found[0])
     numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
     kinds = _subsets(config.eval_tasks)
     curve_tasks = getattr(config, "curve_tasks", None)
+    ways = [_on_the_way(job.folder / "curve") for job in done]
+    told_on_ways = [evaluation for way in ways for _, evaluation in way]
+    broken = set().union(*(evaluation.broken_tasks() for evaluation in told_on_ways))
     on_curves = _subsets(curve_tasks) if curve_tasks else kinds
+    if told_on_ways:
+        check_same_tasks(told_on_ways)
+        on_curves = on_curves | {record.ALL: set(told_on_ways[0].clusters())}
+        on_curves = {kind: chosen - broken for kind, chosen in on_curves.items()}
     origins = [origin.read(job.folder) for job in done if job.train]
     return record.World(
         world=name,
@@ -78,7 +92,17 @@ def world_of(name, config, command, failed):
         clusters=tuple(numbers[cluster] for cluster in clusters.values()),
         iterations=config.iterations,
         eval_runs=config.eval_runs,
-        runs=tuple(_run(job, config, tuple(clusters), kinds, on_curves) for job in done),
+        runs=tuple(
+            _run(
+                job,
+                evaluation,
+                config.eval_runs,
+                tuple(clusters),
+                kinds,
+                _curve(job, way, on_curves),
+            )
+            for job, evaluation, way in zip(done, found, ways, strict=True)
+        ),
         subsets={
             kind: "".join(str(int(task in chosen)) for task in clusters)
             for kind, chosen in kinds.items()
@@ -91,22 +115,26 @@ def world_of(name, config, command, failed):
         commits=tuple(sorted({found.commit for found in origins if found.commit})),
         changed=any(found.is_changed for found in origins),
         date=_date(done),
-        machine=_machine(config.num_processes),
+        machine=_machine_of(config),
+        num_broken_on_curves=len(broken),
     )
 
 
-def _run(job, config, tasks, kinds, on_curves):
-    found = Evaluation.load(job.evaluate.output_dir)
+def _jobs(config):
+    return [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
+
+
+def _run(job, found, eval_runs, tasks, kinds, curve):
     history = read_history(job.folder) if job.train else []
     clock = {"evaluation s": found.seconds, "steps": len(history)} if job.train else {}
     return record.Run(
         job.row,
         job.start,
         job.seed,
-        tuple(counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
+        tuple(counts(found, i + 1, tasks, eval_runs) for i in range(found.iterations)),
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
-        tuple(_curve(job.folder / "curve", history, on_curves)),
+        tuple(curve),
         *(origin_of(job.folder) if job.train else ()),
     )
 
@@ -161,22 +189,28 @@ def _known(value):
     return None if value != value else value
 
 
-def _curve(folder, history, kinds):
-    """Of the checkpoints that were evaluated, first step first."""
+def _on_the_way(folder):
+    """(step, evaluation) of the checkpoints that were evaluated, first step first."""
     steps = [
         (int(found[1]), path)
         for path in folder.glob("step-*")
         if (found := re.fullmatch(r"step-(\d+)", path.name)) and (path / SUMMARY_FILE).exists()
     ]
-    for step, path in sorted(steps):
-        found, paid = Evaluation.load(path), _costs([m for m in history if m["step"] <= step])
+    return [(step, Evaluation.load(path)) for step, path in sorted(steps)]
+
+
+def _curve(job, way, kinds):
+    """What was paid and reached by each of these checkpoints, on tasks that all of them judged."""
+    history = read_history(job.folder) if job.train else []
+    for step, found in way:
+        paid = _costs([m for m in history if m["step"] <= step])
         parts = {kind: _part(found, chosen) for kind, chosen in kinds.items()}
         yield {
             "step": step,
             "costs": {n: v for n, v in paid.items() if n not in _OF_WHOLE_RUNS},
             "pass_at_1": {
                 kind: [round(part.pass_at_1(i + 1), 4) for i in range(part.iterations)]
-                for kind, part in (parts | {record.ALL: found}).items()
+                for kind, part in parts.items()
                 if part.chains
             },
         }
@@ -200,6 +234,7 @@ def _settings(job, config):
         name: value
         for name, value in told.items()
         if name not in OF_RUNS and (name in ALWAYS_TOLD or value != shared.get(name))
+        if name not in _FOR_SOME or config.all_arms[job.row].reads(name)
     }
 
 
@@ -230,6 +265,27 @@ def failed_by_arm(jobs, failed):
 def _date(done):
     last = max(Path(job.evaluate.output_dir, SUMMARY_FILE).stat().st_mtime for job in done)
     return datetime.datetime.fromtimestamp(last, datetime.UTC).strftime("%Y-%m-%d")
+
+
+def note_machine(config):
+    """Write down where what is left of a comparison will be done, for the record of it."""
+    if all(job.is_finished for job in _jobs(config)):
+        return
+    file, here = Path(config.output_dir, _MACHINES), _machine(config.num_processes)
+    known = _noted(file)
+    if here not in known:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, "".join(json.dumps(each) + "\n" for each in [*known, here]))
+
+
+def _noted(file):
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _machine_of(config):
+    """The machine of the runs, the last of several; this one where none was noted."""
+    noted = _noted(Path(config.output_dir, _MACHINES)) or [_machine(config.num_processes)]
+    return noted[-1] | ({"others": len(noted) - 1} if len(noted) > 1 else {})
 
 
 def _machine(num_processes):

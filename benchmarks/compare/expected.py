@@ -95,7 +95,7 @@ def load(file=FILE):
     """World -> its expectations.
 
     Raises:
-        ValueError: an expectation that has no kind, or two; names it.
+        ValueError: an expectation that has no kind, or two, or lacks a key; names it.
     """
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {
@@ -109,6 +109,12 @@ def _expectation(world, family, line):
     if len(kinds) != 1:
         raise ValueError(f"{world}: {line} has the kinds {kinds}; give one of {_KINDS}")
     (kind,) = kinds
+    missing = [key for key in ("arm", "other", "why") if key not in line]
+    missing += [key for key in ("family", "subset", "iteration") if key not in family]
+    if missing:
+        raise ValueError(f"{world}: {line} lacks {', '.join(missing)}")
+    if kind != "open" and not isinstance(line[kind], int | float):
+        raise ValueError(f"{world}: {kind} is {line[kind]!r} in {line}; give points")
     bound = 0.0 if kind == "open" else line[kind] / 100
     own = None if line.get("judged") == "interval" else family["family"]
     where = family["iteration"], family["subset"]

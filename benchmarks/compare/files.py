@@ -31,18 +31,19 @@ def load(folder):
 
 
 def keep(world, file, partial=False):
-    """Write a world's record, in place of one of fewer runs, or of any where this one is whole.
+    """Write a world's record, in place of one all of whose runs it has too.
 
     Raises:
-        ValueError: runs are missing, the file has more, and `partial` does not allow that.
+        ValueError: the file has runs that are not in this one, and `partial` does not allow that.
     """
-    if world.num_missing and file.exists() and not partial:
-        there = len(record.load(file).runs)
-        if there > len(world.runs):
+    if file.exists() and not partial:
+        there = {str(run) for run in record.load(file).runs}
+        lost = sorted(there - {str(run) for run in world.runs})
+        if lost:
             raise ValueError(
-                f"{file} holds {there} runs and {len(world.runs)} are finished, of "
-                f"{len(world.runs) + world.num_missing} that are planned; finish them, or give "
-                "--partial to replace it"
+                f"{file} holds {len(there)} runs and {len(world.runs)} are finished, of "
+                f"{len(world.runs) + world.num_missing} that are planned; {len(lost)} would be "
+                f"lost, the first {lost[0]!r}; finish them, or give --partial to replace it"
             )
     record.save(world, file)
 

@@ -159,12 +159,21 @@ def _is(world, told, wanted):
 
 def _is_odd(world, arm, told):
     """Whether its budget is of its own, or its tree of another shape than the world's."""
-    own = (world.settings.get("arms") or {}).get(arm) or {}
+    own = _own_keys(world.settings.get("arms") or {}, arm)
     steps = world.settings.get("max_steps")
     if "equal" in own or told.get("max_steps", steps) != steps:
         return True
     shapes = {"generations", "num_generations", "fanout"}
-    return turns_of(told) < 3 and bool(shapes & set(own))
+    return turns_of(told) < 3 and bool(shapes & own)
+
+
+def _own_keys(arms, arm):
+    """What an arm sets, itself or by the arms that it is `like`."""
+    keys = set()
+    while arm in arms:
+        keys |= set(arms[arm])
+        arm = arms[arm].get("like")
+    return keys
 
 
 def turns_of(told):

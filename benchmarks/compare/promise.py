@@ -118,6 +118,7 @@ class Promise:
                 del past[0]
 
     def _explored(self, node: Node, turn: int) -> bool:
+        # By what is the same in whatever order attempts are judged: equal siblings share a toss.
         ids = list(node.completion_ids)
         return random.Random(f"{self._num_trees} {turn} {ids}").random() < self._explore
 

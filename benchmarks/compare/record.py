@@ -76,6 +76,9 @@ class World:
     """Whether files differed from a commit's."""
     date: str = ""
     machine: dict = field(default_factory=dict)
+    """Of the runs; `others`: how many others had a part in them."""
+    num_broken_on_curves: int = 0
+    """Tasks without a verdict in some evaluation on the way, which count in none of these."""
 
     @cached_property
     def names(self):

@@ -122,6 +122,11 @@ def same_turn(root: Group) -> list[ComparisonSet]:
 
 
 def _chains(config: TrainConfig) -> tuple[int, ...]:
+    if config.fanout:
+        raise ValueError(
+            f"fanout is {config.fanout}, but chains do not branch; give num_turns and "
+            "num_generations, the number of chains"
+        )
     return (config.num_generations, *[1] * ((config.num_turns or 1) - 1))
 
 

@@ -4,11 +4,13 @@ Runs of one start are compared with one evaluation of the model that they began 
 evaluation had moves all of their differences alike, so Student's t over the pairs takes it for
 less than it is. With n pairs over k evaluations the mean difference varies by
 
-    s^2 / n + sigma_B^2 * (1 / k - 1 / n)
+    s^2 / n + sigma_B^2 * (n / k - 1) / (n - 1)
 
-where s^2 / n is what Student's t knows. sigma_B^2, of one evaluation's mean, is not seen, as each
-is there once; it is at most m (1 - m) / N with mean m of N tries, as if all tasks were equally
-hard, and that is taken. So p is rather too large. Pairs of trained arms share nothing: k = n.
+where s^2 / n is what Student's t knows: runs of one start share their partner's luck, so s^2 holds
+less than a whole sigma_B^2. (Where starts have unequal numbers n_i of runs, 1 / k is the sum of
+n_i^2 / n^2.) sigma_B^2, of one evaluation's mean, is not seen, as each is there once; it is at most
+m (1 - m) / N with mean m of N tries, as if all tasks were equally hard, and that is taken, so what
+is added is rather too much. Pairs of trained arms share nothing: k = n.
 """
 
 import math
@@ -38,7 +40,7 @@ def p_value(world, arm, other, iteration, subset, against):
 
 
 def shared_variance(world, arm, other, iteration, subset):
-    """sigma_B^2 (1 / k - 1 / n), at most; 0 where no two runs share a partner."""
+    """sigma_B^2 (n / k - 1) / (n - 1), at most; 0 where no two runs share a partner."""
     partners = [partner for partner, _ in pairs_of(world, arm, other)]
     once = list(dict.fromkeys(partners))
     if len(once) == len(partners):
@@ -46,4 +48,15 @@ def shared_variance(world, arm, other, iteration, subset):
     means = [run_mean(world, run, iteration, subset) for run in once]
     tries = len(world.tasks_of(subset)) * world.eval_runs
     of_one = fmean(mean * (1 - mean) for mean in means) / tries
-    return of_one * (1 / len(once) - 1 / len(partners))
+    return of_one * share_unseen([partners.count(run) for run in once])
+
+
+def share_unseen(sizes):
+    """Of the variance of one partner's luck, what a mean over pairs has and s^2 / n does not tell.
+
+    Args:
+        sizes: how many pairs each partner has, two pairs or more in all.
+    """
+    n = sum(sizes)
+    held = sum(size * size for size in sizes) / n  # n / k where all have as many
+    return (held - 1) / (n - 1)

@@ -59,8 +59,9 @@ def _summary(worlds, found, expectations):
             "Held: the whole interval is where it was expected; did not hold: it is wholly "
             "elsewhere; undecided: it reaches the bound, so nothing is shown. The first two need a "
             f"p of at most {expected.ALPHA} besides, against the nearest bound, by Holm's "
-            "adjustment over the whole family, run or not; where there is no p, the interval alone "
-            "decides. Incomplete: pairs are missing. Reasons stand with each world.",
+            "adjustment over the whole family, run or not; what is judged by its interval alone "
+            "has no adjusted p, and a single pair of runs decides nothing. Incomplete: pairs are "
+            "missing. Reasons stand with each world.",
         )
     yield from _loud_shares(worlds)
     if missing := [name for name in expectations if name not in {w.world for w in worlds}]:

@@ -28,7 +28,7 @@ def paid(world, subset):
         "Of one run, mean. Training is generation, execution and update; seconds are of "
         f"{world.machine.get('processor', 'one machine')}, one thread a run, "
         f"{world.machine.get('cores', '?')} cores, {world.machine.get('runs at a time', '?')} runs "
-        "at a time.",
+        f"at a time{_others(world)}.",
     )
     about = f"pass@1 over generations, trained tokens and seconds, {world.world}"
     yield Picture(f"{world.world}-budgets", pictures.budgets(world, subset), about)
@@ -39,6 +39,15 @@ def paid(world, subset):
             )
             yield Picture(f"{world.world}-{budget.replace(' ', '-')}", drawn, about)
     yield from _equal(world, subset)
+
+
+def _others(world):
+    num = world.machine.get("others", 0)
+    return (
+        f", and of {num} other machine{'s' if num > 1 else ''} or other numbers of runs"
+        if num
+        else ""
+    )
 
 
 def _total(world, arm):
@@ -62,11 +71,17 @@ def _equal(world, subset):
         Table(["arm", *header], lines),
         f"At equal budgets: pass@1 in percent at iteration {world.iterations}, {named(subset)} of "
         f"`{tasks}`, when every run had paid as much as the cheapest, and the mean step at which "
-        "that was; straight lines between checkpoints, 95 % intervals over runs. A run that is "
+        "that was; straight lines between checkpoints, 95 % intervals over runs"
+        f"{_left_out(world)}. A run that is "
         "read before its end still has learning rate left, which falls to its last step, so arms "
         "that spent less in all, and are read later in their schedule, are favoured "
         "(docs/design/0608).",
     )
+
+
+def _left_out(world):
+    num = world.num_broken_on_curves
+    return f"; {num} tasks without a verdict at some checkpoint are left out" if num else ""
 
 
 def _read(world, arm, subset, budget, amount):

@@ -120,7 +120,7 @@ def made(world):
             f"Machine: {world.machine.get('processor', '?')}, "
             f"{world.machine.get('cores', '?')} cores, {world.machine.get('memory GB', '?')} GB, "
             f"{world.machine.get('runs at a time', '?')} runs at a time; {versions}.",
-            f"Settings: `benchmarks/compare/{world.world}.yaml`, and in the first line of "
+            "Settings: in the file that the command names, and in the first line of "
             f"`benchmarks/compare/results/{world.world}.jsonl`.",
         )
     )

@@ -41,13 +41,18 @@ def file_of(world):
     """The file of a world, by its name or its path.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it has the name of another one.
     """
     file = Path(world) if world.endswith(".yaml") else FOLDER / f"{world}.yaml"
     if not file.is_file() or file.stem in _NO_WORLDS:
         raise ValueError(
             f"--world is {world!r}, of which there is no settings file; choose from {names()}, or "
             "give the path of a .yaml"
+        )
+    if file.stem in names() and file.resolve() != (FOLDER / file.name).resolve():
+        raise ValueError(
+            f"--world is {world!r}, but {file.stem!r} is the name of a world that is here, whose "
+            "results it would replace; give the file another name"
         )
     return file
 

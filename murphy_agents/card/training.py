@@ -91,7 +91,8 @@ def _settings(told: Told) -> str:
     lines = [
         f"{name}: {_shown(name, value)}"
         for name, value in told.settings.items()
-        if name not in _TOLD_ELSEWHERE and (name not in defaults or value != defaults[name])
+        if name not in _TOLD_ELSEWHERE
+        and (name not in defaults or value not in ("", defaults[name]))
     ]
     return "\n".join(lines)
 

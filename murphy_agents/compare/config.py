@@ -60,7 +60,9 @@ class CompareConfig:
                   "docs/compare.md"},
     )  # fmt: skip
     supervised: bool = described(
-        True, "evaluate rivals of a model with a teacher too: best checkpoint, good turns only"
+        True,
+        "evaluate rivals of 'embedded' or 'probe' too: best checkpoint, good turns only; variants "
+        "such as 'probe::hedge' have none",
     )
 
     # Tasks and evaluation

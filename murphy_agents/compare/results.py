@@ -1,7 +1,8 @@
 """The arithmetic of a comparison: runs to rows, with intervals. Knows neither files nor processes.
 
 A row is all runs of one arm, or the evaluations of one kind of model that was not trained
-here. Tasks are weighted alike, and only those count that have a verdict in every evaluation.
+here. Tasks are weighted alike, and only those count whose chains have a verdict in all
+evaluations.
 
 What an interval covers:
 
@@ -17,7 +18,7 @@ that the run began with, and against the run of the other arm with the same star
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -201,8 +202,34 @@ def shared_tasks(arms: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _with_verdict(evaluations: Sequence[Evaluation]) -> list[str]:
-    told = [evaluation.by_task(1) for evaluation in evaluations]
-    return [task for task in told[0] if all(task in values for values in told)] if told else []
+    check_same_tasks(evaluations)
+    broken = {task for evaluation in evaluations for task in evaluation.broken_tasks()}
+    there = evaluations[0].clusters() if evaluations else {}
+    return [task for task in there if task not in broken]
+
+
+def check_same_tasks(evaluations: Iterable[Evaluation]) -> None:
+    """Check that all evaluations are of the same tasks, with the same prompts and tests.
+
+    Raises:
+        ValueError: they are not; names a task.
+    """
+    tasks: set[str] | None = None
+    known: dict[str, str] = {}
+    for evaluation in evaluations:
+        mine = {chain.task_id: chain.digest for chain in evaluation.chains}
+        apart = sorted(set(mine) ^ (set(mine) if tasks is None else tasks))
+        apart += [
+            task for task, digest in mine.items() if digest and known.get(task, digest) != digest
+        ]
+        if apart:
+            raise ValueError(
+                f"the evaluations of this comparison are not of the same tasks: {apart[0]!r} is "
+                "not in all of them, or has other prompts or tests in some; the source of the "
+                "tasks was changed between them, so begin anew with overwrite_output_dir"
+            )
+        tasks = set(mine)
+        known |= {task: digest for task, digest in mine.items() if digest}
 
 
 def _means(

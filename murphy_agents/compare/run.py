@@ -78,9 +78,9 @@ def _do_all(config: CompareConfig, console: Console) -> dict[str, str]:
     ]
     log = _Log(console, [job for part in parts for job in part])
     left = [[job for job in part if not job.is_finished] for part in parts]
-    for job in runs:
-        if job.train and job.is_finished:
-            provenance.check_same_model(job.folder, job.train)
+    for job in (job for part in parts for job in part if job.is_finished):
+        model = job.train.model if job.train else job.evaluate.model
+        provenance.check_same_model(job.folder, model)
     if any(left):
         number = config.num_processes or len(os.sched_getaffinity(0))
         pool.run_all(worker.do, left, number, log.on_done)

@@ -14,6 +14,7 @@ from murphy_agents.compare import curve, equal_budget
 from murphy_agents.compare.cells import Job
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
+from murphy_agents.run import provenance
 
 
 def do(job: Job) -> str | None:
@@ -51,6 +52,8 @@ def _written_to(log: TextIO) -> Iterator[None]:
 def _do(job: Job) -> None:
     if job.make is not None:
         _make(job.make, Path(job.evaluate.model))
+    if job.train is None:
+        provenance.write_model(job.folder, job.evaluate.model)
     num_steps = 0 if job.train is None else _trained(job.train, job)
     if job.curve is not None:
         curve.evaluate(job.folder, job.curve, num_steps, start=job.evaluate.model)

@@ -55,7 +55,9 @@ class EvalConfig:
     )  # fmt: skip
     seed: int = described(0, "of sampling, and of the weights of a 'tiny' model")
 
-    prompts: str | None = described(None, "'standard', 'terse', 'pkg.mod:OBJECT'; the task's own")
+    prompts: str | None = described(
+        None, "a set's name, as 'terse', or 'pkg.mod:OBJECT'; the task's own"
+    )
     transcript: Literal["requote", "chat"] | None = described(
         None, "how earlier attempts are shown; as the model was made for, else 'requote'"
     )

@@ -77,6 +77,10 @@ class Evaluation:
             solved.setdefault(chain.task_id, []).append(self.solved(chain, iteration))
         return {task_id: fmean(runs) for task_id, runs in solved.items()}
 
+    def broken_tasks(self) -> set[str]:
+        """Tasks with a chain that the sandbox broke, which therefore has no verdict."""
+        return {chain.task_id for chain in self.chains if chain.infra_error is not None}
+
     def clusters(self) -> dict[str, str]:
         """The cluster of every task."""
         return {chain.task_id: chain.cluster for chain in self.chains}

@@ -30,8 +30,13 @@ _MAY_CHANGE = {
 def write(folder: Path, config: TrainConfig, algorithm: Algorithm) -> None:
     """Write settings and algorithm into a run's folder."""
     write_atomically(folder / _ALGORITHM, describe(algorithm) + "\n")
-    write_atomically(folder / _MODEL, _digest_of(config.model) + "\n")
+    write_model(folder, config.model)
     write_atomically(folder / _CONFIG, json.dumps(dataclasses.asdict(config), indent=2))
+
+
+def write_model(folder: Path, model: str) -> None:
+    """Write down which model a name stands for now, for `check_same_model`."""
+    write_atomically(folder / _MODEL, _digest_of(model) + "\n")
 
 
 def settings_bytes(folder: Path) -> bytes:
@@ -58,7 +63,7 @@ def check_same(folder: Path, config: TrainConfig, algorithm: Algorithm) -> None:
                 f"{name} is {now!r}, but {before!r} in the run that {str(folder)!r} holds; resume "
                 "it with the same settings, or train into another folder"
             )
-    check_same_model(folder, config)
+    check_same_model(folder, config.model)
     if described.strip() != describe(algorithm):
         raise ValueError(
             f"the algorithm is not the one of the run that {str(folder)!r} holds: "
@@ -66,7 +71,7 @@ def check_same(folder: Path, config: TrainConfig, algorithm: Algorithm) -> None:
         )
 
 
-def check_same_model(folder: Path, config: TrainConfig) -> None:
+def check_same_model(folder: Path, model: str) -> None:
     """Check that a model that is made by its name is still made of the same.
 
     Raises:
@@ -74,9 +79,9 @@ def check_same_model(folder: Path, config: TrainConfig) -> None:
     """
     path = folder / _MODEL
     before = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if before != _digest_of(config.model):
+    if before != _digest_of(model):
         raise ValueError(
-            f"model {config.model!r} is not the one that the run in {str(folder)!r} began with: "
+            f"model {model!r} is not the one that the run in {str(folder)!r} began with: "
             "murphy, or a library that the model is made with, has another version by now; use "
             "the old ones, or another folder"
         )

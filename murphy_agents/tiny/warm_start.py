@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,11 @@ from murphy_agents.tiny import choosing
 from murphy_agents.tiny.recipe import Recipe
 from murphy_agents.tiny.teaching import teach
 from murphy_agents.tiny.worlds import CHOSEN, WORLDS, asked
+
+_SPEAKING = (
+    "texts.py", "judge.py", "split.py", "inside/encode.py", "inside/report.py", "inside/program.py",
+)  # fmt: skip
+"""Files of the sandbox that say what a test printed, which is what a pupil reads."""
 
 
 def folder_of(model: str) -> Path:
@@ -116,17 +122,17 @@ def _cache() -> Path:
 
 @cache
 def _source(world: str) -> str:
-    """What decides how a recipe turns out: a world's and our own source, and the libraries."""
+    """What decides how a recipe turns out: a world's and our own source, Python, the libraries."""
     there, here = Path(murphy_env.__file__).parent, Path(__file__).parent
     others = {path for known in WORLDS.values() for path in known.files} - {*WORLDS[world].files}
     sources = [
         *({*here.glob("*.py"), *WORLDS[world].files} - others),
         Path(codec.__file__),
         there / "env.py",
-        *(there / "sandbox" / name for name in ("texts.py", "judge.py", "inside/encode.py")),
+        *(there / "sandbox" / name for name in _SPEAKING),
         *there.glob("prompts/*.py"),
         *there.glob("extraction/*.py"),
     ]
     texts = [path.read_text(encoding="utf-8") for path in sorted(sources)]
     versions = [library.__version__ for library in (torch, transformers, tokenizers)]
-    return "\n".join([*versions, *texts])
+    return "\n".join([platform.python_version(), *versions, *texts])

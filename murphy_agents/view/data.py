@@ -101,9 +101,11 @@ class PageData:
             self._prompts[ids] = self._string(self._decode(ids))
         return self._prompts[ids]
 
-    def _string(self, text: str | None) -> int:
-        if text is None:
+    def _string(self, told: Any) -> int:
+        """The number of a text; what an environment tells otherwise becomes JSON."""
+        if told is None:
             return _NONE
+        text = told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
         if text not in self._strings:
             self._count(len(json.dumps(text)))
             self._strings[text] = len(self._strings)

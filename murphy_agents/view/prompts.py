@@ -20,8 +20,8 @@ def decoder(run: Path) -> tuple[Decode, str]:
     """What makes text of a prompt's ids, control tokens included; and what to tell of it.
 
     The tokenizer of the final model, of a checkpoint or of the model that the run began with, be it
-    a folder or in the local cache of the hub. Without one, and without the `tokenizers` library,
-    ids are shown as numbers and the note says why.
+    a folder or in the local cache of the hub. Without one that can be read, and without the
+    `tokenizers` library, ids are shown as numbers and the note says why.
     """
     if importlib.util.find_spec("tokenizers") is None:
         return (
@@ -33,7 +33,10 @@ def decoder(run: Path) -> tuple[Decode, str]:
         return _as_numbers, "prompts are shown as token ids: the run has no tokenizer saved yet"
     from tokenizers import Tokenizer
 
-    tokenizer: Any = Tokenizer.from_file(str(path))
+    try:
+        tokenizer: Any = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        return _as_numbers, f"prompts are shown as token ids: {path.name} cannot be read ({error})"
 
     def decode(ids: Sequence[int]) -> str:
         return str(tokenizer.decode(list(ids), skip_special_tokens=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,27 @@ _NEEDED = {
     "step", "problem", "task_id", "path", "prompt_ids", "completion_ids", "completion",
     "finish_reason", "code", "feedback", "reward", "credit", "advantage", "weight", "pruned",
 }  # fmt: skip
+
+
+def _are_integers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, int) for each in value)
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+_SHAPES: Mapping[str, Callable[[Any], bool]] = {
+    "step": lambda value: isinstance(value, int),
+    "task_id": lambda value: isinstance(value, str),
+    "path": lambda value: _are_integers(value) and len(value) > 0,
+    "prompt_ids": _are_integers,
+    "completion_ids": _are_integers,
+    "reward": _is_figure,
+    "credit": _is_figure,
+    "advantage": _is_figure,
+    "weight": _is_figure,
+}
 
 
 def steps_of(text: str) -> frozenset[int]:
@@ -101,9 +122,11 @@ def _record(path: Path, number: int, line: bytes) -> Record:
     with contextlib.suppress(ValueError):
         told = json.loads(line)
     missing = _NEEDED - told.keys() if isinstance(told, dict) else _NEEDED
-    if missing:
+    wrong = sorted(missing) or [name for name, holds in _SHAPES.items() if not holds(told[name])]
+    if wrong:
         raise ValueError(
-            f"line {number} of {path} is no node of a rollout: {line[:60]!r} lacks "
-            f"{', '.join(sorted(missing))}; restore the file, or leave its step out by --steps"
+            f"line {number} of {path} is no node of a rollout: {line[:60]!r} "
+            f"{'lacks' if missing else 'has something else for'} {', '.join(wrong)}; restore the "
+            "file, or leave its step out by --steps"
         )
     return told  # type: ignore[no-any-return]  # a dict with the names that are needed

@@ -36,6 +36,8 @@ _SCRIPTS = (
 )  # fmt: skip
 _SETTINGS = ("algorithm", "model", "tasks", "seed", "prune", "temperature")
 """Of the run, shown at the top."""
+_PAGES = {".html", ".htm"}
+"""Names of files that may be replaced end so."""
 _UNREAD = {
     "prune": {"algorithm", "make_algorithm"},
     "tasks": {"tasks", "make_env", "env"},
@@ -81,12 +83,17 @@ def write_page(
 
     Raises:
         FileNotFoundError: there is no such run, or no folder for the page.
+        FileExistsError: the page would replace a file that is none.
         ValueError: the rollouts cannot be read, or are too many for one page.
     """
     rollouts = reading.rollouts_of(run)
     path = run / VIEW if output is None else output
     if path.is_dir() or not path.parent.is_dir():
         raise FileNotFoundError(f"--output is {str(path)!r}; give a file in a folder that is there")
+    if path.exists() and path.suffix.lower() not in _PAGES:
+        raise FileExistsError(
+            f"--output is {str(path)!r}, which is there and is no page; name a .html"
+        )
     decode, note = prompts.decoder(run)
     config = _config(run)
     masks = bool(config.get("mask_truncated_completions"))

@@ -73,7 +73,7 @@ def prompt_set(name: str) -> Prompts:
 def _imported(name: str, module: str, path: str) -> Prompts:
     try:
         found: Any = importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:  # ".mod" and "./mod.py" raise TypeError
         raise ValueError(
             f"prompts is {name!r}, but {module!r} cannot be imported ({error}); "
             "install it or put its folder on PYTHONPATH"

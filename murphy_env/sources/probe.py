@@ -1,9 +1,10 @@
 """Tasks where a first attempt can hide what is wrong, or show it: swallow the exception or crash.
 
-`swallow` is their grammar. A test's input stands in a table that feedback does not show, so only
-the message of an exception tells the separator. In each half of a task's tests some rows are a
-single number (any separator does), some give 0 (a swallowed exception passes) and the others give
-something else. So a program with the wrong separator earns more if it is quiet:
+`swallow` is their grammar. A test's input stands in a table that feedback does not show, so of a
+program of this grammar only the message of an exception tells the separator. In each half of a
+task's tests some rows are a single number (any separator does), some give 0 (a swallowed exception
+passes) and the others give something else. So a program with the wrong separator earns more if it
+is quiet:
 
                 single  zero  other    quiet and wrong  loud and wrong
     plain          2      1     3            1/2             1/3
@@ -12,8 +13,11 @@ something else. So a program with the wrong separator earns more if it is quiet:
 The variant `blind` is `plain` with the message cut to the exception's name, so that being loud
 tells nothing either.
 
-A program that splits at anything but a digit needs no message and solves every task at once. The
-small policies that these tasks are for never write it; a pretrained model would.
+All this holds for programs of the grammar, which the small policies that these tasks are for write.
+Others need no message: one that splits at anything but a digit solves every task at once, one that
+returns its input has it printed in the feedback, and one that looks into the frames of its caller
+finds the table, rows of hidden tests included (not their results). A pretrained model may write
+such.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from evaluations import evaluation
 
 from murphy_agents.cli import main
 from murphy_agents.compare import CompareConfig, compare
@@ -107,6 +108,18 @@ def test_a_comparison_of_two_algorithms_one_of_which_fails_at_first(small, tmp_p
     # Every cell began with the same weights, whatever its seed.
     configs = [json.loads(path.read_text()) for path in out.glob("cells/*/*/*/config.json")]
     assert {config["model"] for config in configs} == {f"{out}/starts/warm-0/model"}
+
+
+def test_an_evaluation_of_another_starting_model_is_not_gone_on_with(small):
+    config = CompareConfig(**{**small, "model": "embedded", "iterations": 3})
+    (job,) = starts(config)
+    evaluation({"t": 0}).save(job.evaluate.output_dir)
+    assert job.is_finished
+    (job.folder / "model.txt").write_text("0123456789abcdef:last\n")
+    with pytest.raises(
+        ValueError, match=r"model 'embedded:0' is not the one that the run in .*base"
+    ):
+        compare(config)
 
 
 @pytest.mark.slow

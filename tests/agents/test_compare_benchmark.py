@@ -5,6 +5,7 @@ import json
 import math
 from statistics import fmean, stdev, variance
 
+import numpy as np
 import pytest
 import worlds_by_hand
 from evaluations import BROKEN, evaluation
@@ -26,6 +27,7 @@ from benchmarks.compare import (
 )
 from benchmarks.compare.analysis import difference, mechanism, pairs_of, pass_at_1, run_differences
 from benchmarks.compare.expected import Expectation
+from benchmarks.compare.wording import level
 from murphy_agents.compare import CompareConfig, cells
 from murphy_agents.compare.results import rows
 from murphy_agents.evaluation.chain import Chain
@@ -114,12 +116,25 @@ def test_a_record_of_fewer_runs_does_not_replace_one_of_more(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["repair.jsonl"]
 
 
-def test_a_smaller_comparison_that_is_whole_replaces_a_larger_one(tmp_path):
+def test_a_smaller_comparison_that_is_whole_takes_no_run_away(tmp_path):
     file = tmp_path / "repair.jsonl"
     files.keep(small(), file)
     kept = dataclasses.replace(small(), runs=small().runs[:6], planned={"base": 2, "grpo": 4})
-    files.keep(kept, file)
+    with pytest.raises(
+        ValueError, match="4 would be lost, the first 'murphy_mars of warm-0, seed 0'"
+    ):
+        files.keep(kept, file)
+    assert len(record.load(file).runs) == 10
+    files.keep(kept, file, partial=True)
     assert len(record.load(file).runs) == 6
+
+
+def test_a_file_with_the_name_of_a_world_is_refused(tmp_path):
+    file = tmp_path / "repair.yaml"
+    file.write_text("seeds: [0]\n")
+    with pytest.raises(ValueError, match="'repair' is the name of a world that is here"):
+        worlds.file_of(str(file))
+    assert worlds.file_of("repair") == worlds.file_of(str(worlds.FOLDER / "repair.yaml"))
 
 
 def test_tasks_of_one_docstring_are_one_cluster():
@@ -385,6 +400,23 @@ def test_every_expectation_can_be_read():
     assert expected.size_of("probe", told) == 9
 
 
+@pytest.mark.parametrize(
+    ("family", "line", "message"),
+    [
+        ({}, {"arm": "a", "other": "b", "above": 0}, "lacks why"),
+        ({}, {"arm": "a", "other": "b", "why": "w", "above": "30"}, "above is '30'"),
+        ({"subset": ...}, {"arm": "a", "other": "b", "why": "w", "above": 1}, "lacks subset"),
+    ],
+)
+def test_an_expectation_that_lacks_something_is_refused(tmp_path, family, line, message):
+    told = {"family": "f", "subset": "all", "iteration": 3, "expectations": [line]} | family
+    told = {name: value for name, value in told.items() if value is not ...}
+    file = tmp_path / "expected.yaml"
+    file.write_text(json.dumps({"w": told}))  # JSON is YAML
+    with pytest.raises(ValueError, match=message):
+        expected.load(file)
+
+
 def test_an_expectation_of_two_kinds_is_refused(tmp_path):
     file = tmp_path / "expected.yaml"
     line = "{arm: a, other: b, above: 0, below: 5, why: because}"
@@ -410,8 +442,8 @@ def against_base(num_seeds=4):
 
 def test_runs_that_share_an_evaluation_have_its_luck_in_common():
     where = "good", "base", 1, "all"
-    # m (1 - m) is 1/4 and 4/25, .205 on average, of 20 tries; 1/2 - 1/8 is 3/8.
-    added = 0.205 / 20 * 3 / 8
+    # m (1 - m) is 1/4 and 4/25, .205 on average, of 20 tries; (8 / 2 - 1) / (8 - 1) is 3/7.
+    added = 0.205 / 20 * 3 / 7
     assert significance.shared_variance(against_base(), *where) == pytest.approx(added)
     # 6, 7, 8 and 6 of 20 more from each start.
     found = [0.3, 0.35, 0.4, 0.3] * 2
@@ -421,6 +453,17 @@ def test_runs_that_share_an_evaluation_have_its_luck_in_common():
     assert p > 10 * seeds_p_value(found, 0.1)
     (judged,) = findings(against_base(), [expectation("above", 10, other="base")])
     assert judged.p == pytest.approx(p)
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (2,), (7, 2, 1)])
+def test_what_the_spread_does_not_tell_of_a_shared_evaluation_is_added(sizes):
+    # Runs with a luck of their own, and one that all with the same partner have in common.
+    draws, rng = 40_000, np.random.default_rng(0)
+    shared = 0.5 * rng.standard_normal((draws, len(sizes)))
+    found = rng.standard_normal((draws, sum(sizes))) + np.repeat(shared, sizes, axis=1)
+    seen = found.var(axis=1, ddof=1).mean() / sum(sizes)
+    whole = seen + 0.25 * significance.share_unseen(sizes)
+    assert found.mean(axis=1).var() == pytest.approx(whole, rel=0.03)
 
 
 def test_runs_with_a_partner_each_share_nothing():
@@ -713,3 +756,15 @@ def test_settings_that_do_not_exist_are_named(tmp_path):
     file.write_text("- grpo\n")
     with pytest.raises(ValueError, match="must hold `setting: value` lines"):
         worlds.config(file, tmp_path)
+
+
+def test_a_tree_of_another_shape_is_no_row_whoever_gave_it():
+    mers = {"algorithm": "murphy_mers", "fanout": [2, 9]}
+    own = {"wide": {"like": "murphy_mars", "fanout": [2, 9]},
+           "wide_mers": {"like": "wide", "algorithm": "murphy_mers"}}  # fmt: skip
+    assert paper_tables.rest(with_arms({"wide_mers": mers}, own)) == ["wide_mers"]
+
+
+def test_a_single_run_has_no_ends_at_equal_budgets():
+    found = budgets.over_runs([0.625])
+    assert (found.mean, level(found)) == (0.625, "62.5 (- to -)")

@@ -325,13 +325,12 @@ def test_every_world_has_settings_that_can_be_run(tmp_path):
 
 def test_arms_of_expectations_are_arms_of_their_worlds():
     for name, told in expected.load().items():
-        if name in worlds.names():
-            text = worlds.file_of(name).read_text(encoding="utf-8")
-            supervised = () if "supervised: false" in text else RIVALS
-            for arm in {arm for e in told for arm in (e.arm, e.other)} - {BASE, *supervised}:
-                assert f"\n  {arm}:" in text, f"{arm} in {name}"
-            for bound in loud.load().get(name, ("", []))[1]:
-                assert f"\n  {bound.arm}:" in text, f"{bound.arm} in {name}"
+        found = worlds.config(worlds.file_of(name), "runs")
+        rows = {*found.all_arms, BASE, *(RIVALS if found.supervised else ())}
+        assert {arm for e in told for arm in (e.arm, e.other)} <= rows, name
+        assert {bound.arm for bound in loud.load().get(name, ("", []))[1]} <= rows, name
+        assert {e.iteration for e in told} == {found.iterations}
+        assert {e.subset for e in told} == {"vague" if name.startswith("probe") else "all"}
 
 
 @pytest.mark.slow

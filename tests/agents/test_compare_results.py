@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluations import BROKEN, evaluation
+from evaluations import BROKEN, evaluation, of_runs
 
 from murphy_agents.compare.picture import figure_of
 from murphy_agents.compare.results import Run, rows
@@ -237,3 +237,32 @@ def test_the_picture_has_a_band_over_runs():
     assert first.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.5]]
     assert len(reached.containers) == 4
     figure_of([])  # all failed
+
+
+def with_digests(found, **digests):
+    chains = (replace(chain, digest=digests.get(chain.task_id, "")) for chain in found.chains)
+    return replace(found, chains=tuple(chains))
+
+
+def test_evaluations_of_other_tests_are_not_compared():
+    first, second = STARTS.values()
+    arms = {"base": [Run("warm-0", with_digests(first, a1="old")),
+                     Run("warm-1", with_digests(second, a1="new"))]}  # fmt: skip
+    with pytest.raises(
+        ValueError, match="'a1' is not in all of them, or has other prompts or tests"
+    ):
+        rows(arms)
+    arms["base"][1] = Run("warm-1", second)  # of an older version, which told no digests
+    assert len(rows(arms)) == 1
+
+
+def test_evaluations_of_other_tasks_are_not_compared():
+    fewer = evaluation({"a1": 0, "a2": 0, "b1": 1})
+    with pytest.raises(ValueError, match="'c1' is not in all of them"):
+        rows({"base": [Run("warm-0", STARTS["warm-0"]), Run("warm-1", fewer)]})
+
+
+def test_a_task_counts_where_all_of_its_chains_have_a_verdict():
+    both = of_runs("m", {"a1": 1, "b1": 0, "c1": 1}, {"a1": 1, "b1": BROKEN, "c1": 0})
+    (row,) = rows({"base": [Run("start", both)]})
+    assert [found.mean for found in row.pass_at_1] == [0.75] * 3  # of a1 and c1

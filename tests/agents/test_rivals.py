@@ -68,6 +68,15 @@ def test_a_fan_out_of_its_own_wins():
     assert [algorithm.fanout(None, turn) for turn in (1, 2, 3)] == [6, 2, 0]
 
 
+@pytest.mark.parametrize("make", [rivals.rlef, rivals.discounted_turns])
+def test_a_rival_of_chains_refuses_a_tree(make):
+    # Laid out as a tree it would have drawn another number of generations than the other arms.
+    with pytest.raises(
+        ValueError, match=r"fanout is \[4, 4\], but chains do not branch; give num_t"
+    ):
+        make(settings(fanout=[4, 4], num_generations=8))
+
+
 def test_real_settings_have_what_is_read():
     config = TrainConfig(algorithm="naive", num_generations=6, num_turns=2)
     assert rivals.rlef(config).fanout(None, 1) == 6

@@ -166,6 +166,7 @@ def test_a_function_of_the_settings_makes_the_algorithm_as_it_is():
     ("settings", "named"),
     [
         ({"make_algorithm": "halved"}, "'halved' cannot be imported .* 'package.module:NAME'"),
+        ({"make_algorithm": "./halved.py:halved"}, "'./halved.py:halved' cannot be imported"),
         ({"make_algorithm": HERE + "none"}, "test_strategies:none' cannot be imported"),
         ({"make_algorithm": HERE + "NOT_CALLED"}, "NOT_CALLED', which is Algorithm.*a function"),
         ({"make_algorithm": "builtins:repr"}, "'builtins:repr', which gave .* returns a murphy_"),

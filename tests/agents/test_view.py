@@ -143,6 +143,34 @@ def test_a_line_that_is_no_node_is_named(tmp_path):
             list(records(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("path", []), ("path", "0"), ("reward", "much"), ("prompt_ids", None), ("step", "1")],
+)
+def test_a_field_of_another_kind_is_named(tmp_path, name, value):
+    path = write_run(tmp_path, [node([0]), {**node([1]), name: value}]) / "rollouts.jsonl"
+    with pytest.raises(ValueError, match=rf"line 2 of .* has something else for {name};"):
+        list(records(path))
+
+
+def test_feedback_that_is_no_text_is_shown_as_json():
+    told = {"missing": ["é"], "passed": 3}
+    data = page_data([node([0], feedback=told), node([1], feedback=7)], numbers)
+    assert texts(data, "feedback") == ['{"missing": ["é"], "passed": 3}', "7"]
+
+
+def test_files_that_are_no_pages_are_kept(tmp_path):
+    run = write_run(tmp_path, few_trees())
+    rollouts = run / "rollouts.jsonl"
+    before = rollouts.read_bytes()
+    with pytest.raises(FileExistsError, match="which is there and is no page"):
+        write_page(run, rollouts)
+    assert rollouts.read_bytes() == before
+    page = run / "old.html"
+    page.write_text("old")
+    assert "Content-Security-Policy" in write_page(run, page).read_text()
+
+
 def test_a_folder_without_rollouts_is_told_what_is_expected(tmp_path, capsys):
     assert main(["view", str(tmp_path / "nowhere")]) == 2
     assert "there is no folder" in capsys.readouterr().err
@@ -234,6 +262,15 @@ def test_without_a_tokenizer_prompts_are_ids_and_the_page_says_so(tmp_path):
     assert data["run"]["note"].startswith(
         "prompts are shown as token ids: the run has no tokenizer"
     )
+
+
+def test_a_tokenizer_that_cannot_be_read_is_told(tmp_path):
+    run = write_run(tmp_path, few_trees())
+    (run / "final").mkdir()
+    (run / "final" / "tokenizer.json").write_text("{")
+    data = data_in(write_page(run))
+    assert texts(data, "prompt")[0] == "1 2"
+    assert "tokenizer.json cannot be read" in data["run"]["note"]
 
 
 def one_turn(config):

@@ -467,6 +467,28 @@ def test_nodes_of_three_turns_stand_apart(opened):
     assert page.texts(".turn") == ["turn 1", "turn 2", "turn 3"]
 
 
+def test_arrows_bring_late_turns_into_sight(opened):
+    page = opened([node([0] * turn) for turn in range(1, 13)])
+    for _ in range(11):
+        page.press("\ue014")  # right
+    assert page.where == ("1.1", ".".join("1" * 12))
+    inside = """(([cell, box]) => cell.left >= box.left && cell.right <= box.right)(
+        ['.node[aria-selected=true]', '#tree'].map(
+            (name) => document.querySelector(name).getBoundingClientRect()))"""
+    assert page.ask(inside)
+    for _ in range(11):
+        page.press("\ue012")  # left
+    assert page.where == ("1.1", "1")
+    assert page.ask(inside)
+
+
+def test_only_1_is_shown_as_1(opened):
+    page = opened([node([0], 299 / 300), node([1], 0.9999)])
+    values = [1, 0.9967, 0.9999, -0.9999, 1.004, 123, 0.5]
+    shown = ["1", "0.99", "0.99", "−0.99", "1", "123", "0.5"]
+    assert page.ask("arguments[0].map((value) => shown(value, false, 2))", values) == shown
+
+
 @pytest.mark.parametrize("width", [360, 700, 1280])
 def test_nothing_hangs_over_the_edge(opened, width):
     page = opened(many_trees(2))

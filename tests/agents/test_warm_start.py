@@ -4,12 +4,15 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import murphy_env
 from murphy_agents import wiring
 from murphy_agents.config import TrainConfig
 from murphy_agents.tiny import choosing, teacher, warm_start
@@ -62,6 +65,14 @@ def test_everything_that_it_is_made_of_names_it(monkeypatch):
     monkeypatch.setattr(warm_start, "_source", lambda world: "another source")
     names.add(digest(SMALL))
     assert len(names) == 5
+
+
+def test_what_the_pupil_reads_names_it():
+    source = warm_start._source("probe")
+    assert platform.python_version() in source.splitlines()
+    sandbox = Path(murphy_env.__file__).parent / "sandbox"
+    for name in ("inside/report.py", "judge.py"):  # they word errors, and what was got
+        assert (sandbox / name).read_text() in source
 
 
 def _make():

@@ -133,7 +133,7 @@ def test_blind_tasks_differ_in_what_is_said_alone():
     assert told["messages"][-1]["content"].endswith("# ValueError\nAttempt 2")
 
 
-def test_a_program_cannot_read_the_rows():
+def test_a_program_does_not_have_the_rows_by_name():
     task = sources.probe("train")[0]
     with Sandbox(workers=1) as sandbox:
         execution = sandbox.run(task, "def f(s):\n return row[0]")

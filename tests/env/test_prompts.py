@@ -263,6 +263,7 @@ def test_any_object_with_the_four_functions_will_do(tmp_path, mine, monkeypatch)
     [
         ("standart", r"'standart' \(did you mean 'standard'\?\); use one of"),
         ("", "pkg.mod:OBJECT"),
+        ("./no_such_module.py:X", "'./no_such_module.py' cannot be imported"),
         ("no_such_module:X", "'no_such_module' cannot be imported"),
         ("sys:nothing", "has no attribute 'nothing'"),
         ("sys:path", "no function system, first, feedback, retry"),

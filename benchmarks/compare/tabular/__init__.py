@@ -5,6 +5,6 @@ own success to learn what is asked for. Training is plain gradient ascent on Def
 real nodes, graded by real algorithms; what the table is worth is computed, not sampled. `paper` has
 what the credits are worth before any training.
 
-    python -m benchmarks.compare.tabular [--seeds N] [--json F]     all arms, both worlds
+    python -m benchmarks.compare.tabular [--seeds N] [--json F]     every world and arm
     python -m benchmarks.compare.tabular.paper                      the values on paper
 """

@@ -1,4 +1,4 @@
-"""The command line: trains every arm in every world and prints a table a world."""
+"""The command line: trains every arm in `probe`, most in the others; prints a table a world."""
 
 import argparse
 from pathlib import Path

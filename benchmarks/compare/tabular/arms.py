@@ -46,16 +46,16 @@ ARMS: dict[str, Callable[[], Algorithm]] = {
     "mers .9 literal": lambda: murphy_mers(FAN, childless="literal"),
     "mers 1": lambda: murphy_mers(FAN, 1.0),
     "mers 1 literal": lambda: murphy_mers(FAN, 1.0, "literal"),
-    "child mean": lambda: rivals.child_mean_tree(_settings()),
+    "child mean": lambda: rivals.child_mean_tree(_tree()),
     "naive, all turns": lambda: naive(CHAINS, train_turns="all"),
     "naive, last turn": lambda: naive(CHAINS),
-    "rlef": lambda: rivals.rlef(_settings()),
-    "discounted turns .9": lambda: rivals.discounted_turns(_settings()),
-    "discounted turns .4": lambda: rivals.discounted_turns(_settings(0.4)),
-    "discounted turns .9, held": lambda: rivals.discounted_turns_held(_settings()),
-    "mars, leave one out": lambda: rivals.leave_one_out_tree(_settings()),
-    "mars, promising": lambda: rivals.expand_promising(_settings()),
-    "mars, promising, paid": lambda: rivals.expand_promising_paid(_settings()),
+    "rlef": lambda: rivals.rlef(_chains()),
+    "discounted turns .9": lambda: rivals.discounted_turns(_chains()),
+    "discounted turns .4": lambda: rivals.discounted_turns(_chains(0.4)),
+    "discounted turns .9, held": lambda: rivals.discounted_turns_held(_chains()),
+    "mars, leave one out": lambda: rivals.leave_one_out_tree(_tree()),
+    "mars, promising": lambda: rivals.expand_promising(_tree()),
+    "mars, promising, paid": lambda: rivals.expand_promising_paid(_tree()),
     "mars, population": lambda: replace(murphy_mars(FAN), scale=advantage.standardize_population),
     "mars, centered": lambda: replace(murphy_mars(FAN), scale=advantage.center),
     "mars, mean of groups": lambda: replace(murphy_mars(FAN), balance=balance.mean_of_groups),
@@ -92,7 +92,12 @@ def runs() -> list[tuple[str, str]]:
     return [(world, arm) for world in WORLDS for arm in (ARMS if world == "probe" else FEWER)]
 
 
-def _settings(gamma: float = 0.9) -> TrainConfig:
-    """What a rival reads of the settings, without the checks of a run."""
-    settings = SimpleNamespace(num_generations=CHAINS, num_turns=2, fanout=list(FAN), gamma=gamma)
+def _tree() -> TrainConfig:
+    """What a rival that grows trees reads of the settings, without the checks of a run."""
+    return cast("TrainConfig", SimpleNamespace(fanout=list(FAN), num_turns=None))
+
+
+def _chains(gamma: float = 0.9) -> TrainConfig:
+    """The same of one with chains."""
+    settings = SimpleNamespace(num_generations=CHAINS, num_turns=2, fanout=None, gamma=gamma)
     return cast("TrainConfig", settings)

@@ -98,9 +98,16 @@ function inHalf({ colour, mark }) {
 function shown(value, isSigned = false, digits = 3) {
   if (value === null) return "–";
   if (typeof value !== "number") return value;
-  const text = String(Number(value.toPrecision(digits)));
+  const text = String(rounded(value, digits));
   const cut = Math.abs(value) < 0.0005 && value !== 0 ? value.toExponential(0) : text;
   return (isSigned && value > 0 ? "+" : "") + cut.replace("-", "−");
+}
+
+// Whole numbers stay whole, and what is short of 1 is not shown as 1.
+function rounded(value, digits) {
+  if (Number.isInteger(value)) return value;
+  const near = Number(value.toPrecision(digits));
+  return Math.abs(near) === 1 && Math.abs(value) < 1 ? Math.trunc(value * 10 ** digits) / 10 ** digits : near;
 }
 
 function paint(element, colour) {

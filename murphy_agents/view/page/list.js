@@ -61,3 +61,8 @@ function reveal(box, top, height) {
   if (top < box.scrollTop) box.scrollTop = top;
   else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
 }
+
+function revealAcross(box, left, width) {
+  if (left < box.scrollLeft) box.scrollLeft = left;
+  else if (left + width > box.scrollLeft + box.clientWidth) box.scrollLeft = left + width - box.clientWidth;
+}
