@@ -91,18 +91,23 @@ def cell(heading, row, column, place=0):
     return line.split("|")[columns.index(column)].strip()
 
 
-OVER = "repair: differences", "repair: how it is done"
+PROBE = "probe: what was reached", "probe: differences"
+REPAIR = "repair: differences", "repair: how it is done"
 CLAIMS = [
-    ("MURPHY-MaRS is {} points above its start", OVER[0], "murphy_mars", "against `base`"),
+    ("MURPHY-MaRS is {} points above its start", REPAIR[0], "murphy_mars", "against `base`"),
     ("MaRS ends {} points above the tree without credit",
-     OVER[0], "murphy_mars", "against `tree_without_credit`"),
-    ("first attempts differ by {}.", OVER[0], "murphy_mars", "against `tree_without_credit`", 1),
-    ("right answers alone reaches {}, above",
+     REPAIR[0], "murphy_mars", "against `tree_without_credit`"),
+    ("first attempts differ by {}.", REPAIR[0], "murphy_mars", "against `tree_without_credit`", 1),
+    ("the teacher's answers that passed reaches {}, above",
      "repair: what was reached", "supervised-filtered", "iteration 3"),
-    ("base hands in the failed program again in {} %", OVER[1], "base", REPEATS),
-    ("MaRS in {} %", OVER[1], "murphy_mars", REPEATS),
-    ("supervised-filtered in {} %", OVER[1], "supervised-filtered", REPEATS),
-    ("GRPO in {} %", OVER[1], "grpo", REPEATS),
+    ("base hands in the failed program again in {} %", REPAIR[1], "base", REPEATS),
+    ("MaRS in {} %", REPAIR[1], "murphy_mars", REPEATS),
+    ("supervised-filtered in {} %", REPAIR[1], "supervised-filtered", REPEATS),
+    ("GRPO in {} %", REPAIR[1], "grpo", REPEATS),
+    ("The same tree ends at {} with MaRS", PROBE[0], "murphy_mars", "iteration 3"),
+    ("and at {} without credit", PROBE[0], "tree_without_credit", "iteration 3"),
+    ("below the {} that it began with", PROBE[0], "base", "iteration 3"),
+    ("that arm ends {} points from its start", PROBE[1], "mars_shuffled", "against `base`"),
 ]  # fmt: skip
 
 
