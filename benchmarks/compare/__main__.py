@@ -76,7 +76,7 @@ def _parser():
         "--report", action="store_true", help="train nothing, make the report of what is there"
     )
     parser.add_argument(
-        "--partial", action="store_true", help="also in place of results of more runs"
+        "--partial", action="store_true", help="also where results that are kept would be lost"
     )
     parser.add_argument("--processes", type=int, metavar="N", help="runs at the same time")
     return parser

@@ -269,9 +269,11 @@ def _date(done):
 
 def note_machine(config):
     """Write down where what is left of a comparison will be done, for the record of it."""
-    if all(job.is_finished for job in _jobs(config)):
-        return
     file, here = Path(config.output_dir, _MACHINES), _machine(config.num_processes)
+    if config.overwrite_output_dir:
+        file.unlink(missing_ok=True)
+    elif all(job.is_finished for job in _jobs(config)):
+        return
     known = _noted(file)
     if here not in known:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -37,13 +37,16 @@ def keep(world, file, partial=False):
         ValueError: the file has runs that are not in this one, and `partial` does not allow that.
     """
     if file.exists() and not partial:
-        there = {str(run) for run in record.load(file).runs}
+        try:
+            there = {str(run) for run in record.load(file).runs}
+        except ValueError as error:
+            raise ValueError(f"{error}; or give --partial to replace it") from error
         lost = sorted(there - {str(run) for run in world.runs})
         if lost:
             raise ValueError(
                 f"{file} holds {len(there)} runs and {len(world.runs)} are finished, of "
                 f"{len(world.runs) + world.num_missing} that are planned; {len(lost)} would be "
-                f"lost, the first {lost[0]!r}; finish them, or give --partial to replace it"
+                f"lost, the first {lost[0]!r}; finish them, or give --partial to replace them"
             )
     record.save(world, file)
 

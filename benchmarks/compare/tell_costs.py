@@ -43,11 +43,7 @@ def paid(world, subset):
 
 def _others(world):
     num = world.machine.get("others", 0)
-    return (
-        f", and of {num} other machine{'s' if num > 1 else ''} or other numbers of runs"
-        if num
-        else ""
-    )
+    return f", and of {num} more machines, numbers of runs or versions" if num else ""
 
 
 def _total(world, arm):

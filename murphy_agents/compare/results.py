@@ -208,14 +208,20 @@ def _with_verdict(evaluations: Sequence[Evaluation]) -> list[str]:
     return [task for task in there if task not in broken]
 
 
-def check_same_tasks(evaluations: Iterable[Evaluation]) -> None:
+def check_same_tasks(
+    evaluations: Iterable[Evaluation], now: Mapping[str, str] | None = None
+) -> None:
     """Check that all evaluations are of the same tasks, with the same prompts and tests.
+
+    Args:
+        evaluations: of one comparison.
+        now: what tells each task's content, for evaluations that are still to come.
 
     Raises:
         ValueError: they are not; names a task.
     """
-    tasks: set[str] | None = None
-    known: dict[str, str] = {}
+    tasks = None if now is None else set(now)
+    known = dict(now or {})
     for evaluation in evaluations:
         mine = {chain.task_id: chain.digest for chain in evaluation.chains}
         apart = sorted(set(mine) ^ (set(mine) if tasks is None else tasks))
@@ -225,8 +231,8 @@ def check_same_tasks(evaluations: Iterable[Evaluation]) -> None:
         if apart:
             raise ValueError(
                 f"the evaluations of this comparison are not of the same tasks: {apart[0]!r} is "
-                "not in all of them, or has other prompts or tests in some; the source of the "
-                "tasks was changed between them, so begin anew with overwrite_output_dir"
+                "not in all of them, or has another prompt or other tests in some; restore the "
+                "source of the tasks as it was, or begin anew with overwrite_output_dir"
             )
         tasks = set(mine)
         known |= {task: digest for task, digest in mine.items() if digest}

@@ -20,7 +20,7 @@ from murphy_agents import files
 from murphy_agents.compare import cells, curve, pool, worker
 from murphy_agents.compare.cells import Job
 from murphy_agents.compare.config import CompareConfig
-from murphy_agents.compare.results import Run, rows
+from murphy_agents.compare.results import Run, check_same_tasks, rows
 from murphy_agents.compare.tell import Comparison, markdown, text, to_json
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.log import read_history
@@ -78,13 +78,22 @@ def _do_all(config: CompareConfig, console: Console) -> dict[str, str]:
     ]
     log = _Log(console, [job for part in parts for job in part])
     left = [[job for job in part if not job.is_finished] for part in parts]
-    for job in (job for part in parts for job in part if job.is_finished):
-        model = job.train.model if job.train else job.evaluate.model
-        provenance.check_same_model(job.folder, model)
     if any(left):
+        _check_finished(config, [job for part in parts for job in part if job.is_finished])
         number = config.num_processes or len(os.sched_getaffinity(0))
         pool.run_all(worker.do, left, number, log.on_done)
     return log.failed
+
+
+def _check_finished(config: CompareConfig, finished: Sequence[Job]) -> None:
+    """Refuse to go on beside evaluations of other models or tasks than those to come."""
+    from murphy_env import sources
+
+    for job in finished:
+        model = job.train.model if job.train else job.evaluate.model
+        provenance.check_same_model(job.folder, model)
+    now = {task.task_id: task.digest[:16] for task in sources.load(config.eval_tasks)}
+    check_same_tasks((Evaluation.load(job.evaluate.output_dir) for job in finished), now)
 
 
 class _Log:

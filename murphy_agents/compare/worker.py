@@ -53,7 +53,7 @@ def _do(job: Job) -> None:
     if job.make is not None:
         _make(job.make, Path(job.evaluate.model))
     if job.train is None:
-        provenance.write_model(job.folder, job.evaluate.model)
+        provenance.keep_model(job.folder, job.evaluate.model)
     num_steps = 0 if job.train is None else _trained(job.train, job)
     if job.curve is not None:
         curve.evaluate(job.folder, job.curve, num_steps, start=job.evaluate.model)

@@ -30,13 +30,20 @@ _MAY_CHANGE = {
 def write(folder: Path, config: TrainConfig, algorithm: Algorithm) -> None:
     """Write settings and algorithm into a run's folder."""
     write_atomically(folder / _ALGORITHM, describe(algorithm) + "\n")
-    write_model(folder, config.model)
+    write_atomically(folder / _MODEL, _digest_of(config.model) + "\n")
     write_atomically(folder / _CONFIG, json.dumps(dataclasses.asdict(config), indent=2))
 
 
-def write_model(folder: Path, model: str) -> None:
-    """Write down which model a name stands for now, for `check_same_model`."""
-    write_atomically(folder / _MODEL, _digest_of(model) + "\n")
+def keep_model(folder: Path, model: str) -> None:
+    """Write down which model a name stands for, or check that it is the one written down.
+
+    Raises:
+        ValueError: it is another one, see `check_same_model`.
+    """
+    if (folder / _MODEL).exists():
+        check_same_model(folder, model)
+    else:
+        write_atomically(folder / _MODEL, _digest_of(model) + "\n")
 
 
 def settings_bytes(folder: Path) -> bytes:
@@ -77,9 +84,14 @@ def check_same_model(folder: Path, model: str) -> None:
     Raises:
         ValueError: it is not.
     """
-    path = folder / _MODEL
+    path, now = folder / _MODEL, _digest_of(model)
+    if now and not path.exists():
+        raise ValueError(
+            f"{str(folder)!r} does not tell which {model!r} it was made with, as it is of an older "
+            "version of murphy; go on with that one, or use another folder"
+        )
     before = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if before != _digest_of(model):
+    if before != now:
         raise ValueError(
             f"model {model!r} is not the one that the run in {str(folder)!r} began with: "
             "murphy, or a library that the model is made with, has another version by now; use "

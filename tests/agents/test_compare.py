@@ -122,6 +122,26 @@ def test_an_evaluation_of_another_starting_model_is_not_gone_on_with(small):
         compare(config)
 
 
+def test_evaluations_of_tasks_that_were_changed_are_refused_before_any_work(small, tmp_path):
+    config = CompareConfig(**small)
+    (job,) = starts(config)
+    tasks = sources.load(small["eval_tasks"])
+    done = evaluation({task.task_id: 0 for task in tasks}, iterations=2)
+    of_old = (dataclasses.replace(chain, digest="of old tests") for chain in done.chains)
+    dataclasses.replace(done, chains=tuple(of_old)).save(job.evaluate.output_dir)
+    with pytest.raises(ValueError, match="has another prompt or other tests in some; restore"):
+        compare(config)
+    assert not (tmp_path / "out/cells").exists()
+
+
+def test_an_evaluation_that_was_stopped_keeps_its_starting_model(small):
+    (job,) = starts(CompareConfig(**{**small, "model": "embedded", "iterations": 3}))
+    job.folder.mkdir(parents=True)
+    (job.folder / "model.txt").write_text("0123456789abcdef:last\n")
+    assert "model 'embedded:0' is not the one" in do(job)
+    assert (job.folder / "model.txt").read_text() == "0123456789abcdef:last\n"
+
+
 @pytest.mark.slow
 def test_a_killed_comparison_goes_on_where_it_stopped(small, tmp_path):
     settings = {**small, "max_steps": 15, "seeds": [0, 1], "algorithms": ["grpo"]}

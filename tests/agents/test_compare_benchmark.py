@@ -768,3 +768,65 @@ def test_a_tree_of_another_shape_is_no_row_whoever_gave_it():
 def test_a_single_run_has_no_ends_at_equal_budgets():
     found = budgets.over_runs([0.625])
     assert (found.mean, level(found)) == (0.625, "62.5 (- to -)")
+
+
+# --- what a record is made of ---
+
+
+def comparison(tmp_path, **others):
+    told = {"model": "tiny", "warm_starts": [0], "seeds": [0], "algorithms": ["grpo"]} | others
+    return CompareConfig(**told, output_dir=str(tmp_path / "out"))
+
+
+def finish(config, found, way=()):
+    """All evaluations of a comparison without its trainings, and those of its first run's way."""
+    for job in (*cells.starts(config), *cells.cells(config)):
+        found.save(job.evaluate.output_dir)
+        if job.train:
+            (job.folder / "config.json").write_text(json.dumps(vars(job.train)))
+            (job.folder / "metrics.jsonl").write_text("")
+            for step, reached in way:
+                reached.save(job.folder / "curve" / f"step-{step}")
+
+
+def test_the_machine_of_a_record_is_that_of_its_runs(tmp_path, monkeypatch):
+    config = comparison(tmp_path, eval_tasks="embedded:test?num_tasks=4")
+    machines = iter([{"processor": "first"}, {"processor": "second"}])
+    monkeypatch.setattr(collect, "_machine", lambda num: next(machines, {"processor": "reader"}))
+    assert collect._machine_of(config) == {"processor": "first"}  # nothing was noted
+    collect.note_machine(config)
+    assert collect._machine_of(config) == {"processor": "second"}
+    collect.note_machine(config)
+    assert collect._machine_of(config) == {"processor": "reader", "others": 1}
+    finish(config, evaluation({"a": 1}))
+    collect.note_machine(dataclasses.replace(config, num_processes=7))  # nothing is left to do
+    assert collect._machine_of(config) == {"processor": "reader", "others": 1}
+    monkeypatch.setattr(collect, "_machine", lambda num: {"processor": "last"})
+    collect.note_machine(dataclasses.replace(config, overwrite_output_dir=True))
+    assert collect._machine_of(config) == {"processor": "last"}
+
+
+def test_curves_count_tasks_that_every_checkpoint_judged(tmp_path):
+    tasks = [task.task_id for task in sources.load("embedded:test?num_tasks=4")]
+    config = comparison(
+        tmp_path, eval_tasks="embedded:test?num_tasks=4", max_steps=4, curve_steps=[2, 4]
+    )
+    way = [(2, evaluation(dict.fromkeys(tasks, 1) | {tasks[0]: BROKEN})),
+           (4, evaluation(dict.fromkeys(tasks, 1) | {tasks[0]: 0}))]  # fmt: skip
+    finish(config, evaluation(dict.fromkeys(tasks, 1)), way)
+    found = collect.world_of("mine", config, "command", {})
+    assert found.num_broken_on_curves == 1
+    (trained,) = found.of("grpo")
+    assert [point["pass_at_1"]["all"] for point in trained.curve] == [[1.0] * 3] * 2
+
+
+def test_shared_settings_that_an_arm_does_not_read_are_none_of_its_own(tmp_path):
+    both = ["grpo", "murphy_mers"]
+    config = comparison(
+        tmp_path, eval_tasks="embedded:test?num_tasks=4", gamma=0.5, algorithms=both
+    )
+    finish(config, evaluation({"a": 1}))
+    found = [json.loads((job.folder / "config.json").read_text()) for job in cells.cells(config)]
+    assert [told["gamma"] for told in found] == [0.9, 0.5]
+    arms = collect.world_of("mine", config, "command", {}).arms
+    assert [arms[arm].get("gamma") for arm in both] == [None, None]  # the world tells it

@@ -315,6 +315,22 @@ def test_the_command_refuses_what_it_cannot_do(arguments, message, tmp_path, cap
     assert not Path("runs").exists()
 
 
+def test_a_world_that_goes_wrong_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        Path(f"{name}.yaml").write_text("model: tiny\nalgorithms: [grpo]\n")
+    asked = []
+
+    def compare(config):
+        asked.append(Path(config.output_dir).name)
+        raise ValueError(f"{asked[-1]} cannot be done")
+
+    monkeypatch.setattr("murphy_agents.compare.run.compare", compare)
+    assert command_line.main(["--world", "one.yaml", "two.yaml", "--quick"]) == 1
+    assert asked == ["one", "two"]
+    assert "world two: two cannot be done" in capsys.readouterr().err
+
+
 def test_every_world_has_settings_that_can_be_run(tmp_path):
     for name in worlds.names():
         found = worlds.config(worlds.file_of(name), tmp_path)

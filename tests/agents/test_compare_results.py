@@ -249,7 +249,7 @@ def test_evaluations_of_other_tests_are_not_compared():
     arms = {"base": [Run("warm-0", with_digests(first, a1="old")),
                      Run("warm-1", with_digests(second, a1="new"))]}  # fmt: skip
     with pytest.raises(
-        ValueError, match="'a1' is not in all of them, or has other prompts or tests"
+        ValueError, match="'a1' is not in all of them, or has another prompt or other tests"
     ):
         rows(arms)
     arms["base"][1] = Run("warm-1", second)  # of an older version, which told no digests
