@@ -123,6 +123,7 @@ def of_every_run(world, arm):
     return {c[2].strip(): [float(x) for x in c[4:-1]] for c in cells}
 
 
+HEDGE = "probe_hedge: what was reached"
 STRONG = "probe_strong: what was reached"
 PROBE = "probe: what was reached", "probe: differences"
 REPAIR = "repair: differences", "repair: how it is done"
@@ -147,6 +148,11 @@ CLAIMS = [
      "supervised-filtered", "loud first attempts"),
     ("MaRS reaches {}; MeRS with gamma 1", STRONG, "murphy_mars", "iteration 3"),
     ("hide and ends at {}, as the tree", STRONG, "mers_1", "iteration 3"),
+    ("starting model is loud in {} %", "probe_hedge: how it is done", "base",
+     "loud first attempts"),
+    ("attempts and solves {};", HEDGE, "base", "iteration 3"),
+    ("; MaRS reaches {}, and naive", HEDGE, "murphy_mars", "iteration 3"),
+    ("the last attempt alone is trained {}.", HEDGE, "naive_last", "iteration 3"),
 ]  # fmt: skip
 
 
