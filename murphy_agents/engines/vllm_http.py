@@ -111,6 +111,7 @@ class Client:
             if (end := connection.sock) is not None:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+        self._busy.clear()
 
     @contextlib.contextmanager
     def _connected(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
@@ -125,9 +126,11 @@ class Client:
             connection.close()
             raise
         with self._lock:
+            # It may have been broken off when its answer was there already.
+            is_whole = connection in self._busy
             self._busy.discard(connection)
             # The server may have told that it closes this one.
-            if self._closed or connection.sock is None:
+            if self._closed or not is_whole or connection.sock is None:
                 connection.close()
             else:
                 self._idle.add(connection)

@@ -585,6 +585,16 @@ def test_idle_time_after_giving_up_is_not_counted(server, connect):
     assert engine.stats.seconds == busy_s
 
 
+def test_a_connection_broken_off_with_its_answer_there_is_not_used_again(server):
+    client = vllm_http.Client(f"http://127.0.0.1:{server.server_port}")
+    with client._connected(5.0) as connection:
+        connection.request("GET", "/version")
+        connection.getresponse().read()
+        client.break_off()
+    assert client.ask("GET", "/version").status == client.ask("GET", "/version").status
+    client.close()
+
+
 def test_a_question_that_is_put_off_is_given_up_too(server, connect, monkeypatch):
     monkeypatch.setattr(vllm_http, "BUSY_S", 0.05)
     server.says["/v1/completions"] = (429, "later")
