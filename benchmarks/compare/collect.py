@@ -15,6 +15,7 @@ import psutil
 from benchmarks.compare import record
 from benchmarks.compare.starts import loud_share
 from murphy_agents.compare import cells
+from murphy_agents.compare.arms import FOR_SOME
 from murphy_agents.compare.results import check_same_tasks
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
@@ -42,8 +43,6 @@ OF_RUNS = {
 """Settings of a training that are no property of an arm."""
 ALWAYS_TOLD = ("algorithm", "max_steps")
 """Of an arm, also where they are the shared ones."""
-_FOR_SOME = ("gamma", "childless")
-"""Shared settings that reach only the arms that read them."""
 _OF_WHOLE_RUNS = ("problems", "pruned")
 """Costs that are not told of checkpoints."""
 _MACHINES = "machines.jsonl"
@@ -65,7 +64,7 @@ def world_of(name, config, command, failed):
     Raises:
         ValueError: nothing is finished, or an evaluation has more runs than can be written.
     """
-    jobs = _jobs(config)
+    jobs = cells.jobs(config)
     done = [job for job in jobs if job.is_finished]
     if not done:
         raise ValueError(f"no run of world {name!r} is finished: {failed or 'none was begun'}")
@@ -93,14 +92,7 @@ def world_of(name, config, command, failed):
         iterations=config.iterations,
         eval_runs=config.eval_runs,
         runs=tuple(
-            _run(
-                job,
-                evaluation,
-                config.eval_runs,
-                tuple(clusters),
-                kinds,
-                _curve(job, way, on_curves),
-            )
+            _run(job, config, evaluation, way, tuple(clusters), kinds, on_curves)
             for job, evaluation, way in zip(done, found, ways, strict=True)
         ),
         subsets={
@@ -120,21 +112,17 @@ def world_of(name, config, command, failed):
     )
 
 
-def _jobs(config):
-    return [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
-
-
-def _run(job, found, eval_runs, tasks, kinds, curve):
+def _run(job, config, found, way, tasks, kinds, on_curves):
     history = read_history(job.folder) if job.train else []
     clock = {"evaluation s": found.seconds, "steps": len(history)} if job.train else {}
     return record.Run(
         job.row,
         job.start,
         job.seed,
-        tuple(counts(found, i + 1, tasks, eval_runs) for i in range(found.iterations)),
+        tuple(counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
         _costs(history) | {name: round(value, 1) for name, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
-        tuple(curve),
+        tuple(_curve(way, history, on_curves)),
         *(origin_of(job.folder) if job.train else ()),
     )
 
@@ -199,9 +187,8 @@ def _on_the_way(folder):
     return [(step, Evaluation.load(path)) for step, path in sorted(steps)]
 
 
-def _curve(job, way, kinds):
+def _curve(way, history, kinds):
     """What was paid and reached by each of these checkpoints, on tasks that all of them judged."""
-    history = read_history(job.folder) if job.train else []
     for step, found in way:
         paid = _costs([m for m in history if m["step"] <= step])
         parts = {kind: _part(found, chosen) for kind, chosen in kinds.items()}
@@ -234,7 +221,7 @@ def _settings(job, config):
         name: value
         for name, value in told.items()
         if name not in OF_RUNS and (name in ALWAYS_TOLD or value != shared.get(name))
-        if name not in _FOR_SOME or config.all_arms[job.row].reads(name)
+        if name not in FOR_SOME or config.all_arms[job.row].reads(name)
     }
 
 
@@ -272,7 +259,7 @@ def note_machine(config):
     file, here = Path(config.output_dir, _MACHINES), _machine(config.num_processes)
     if config.overwrite_output_dir:
         file.unlink(missing_ok=True)
-    elif all(job.is_finished for job in _jobs(config)):
+    elif all(job.is_finished for job in cells.jobs(config)):
         return
     known = _noted(file)
     if here not in known:

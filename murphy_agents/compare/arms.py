@@ -49,6 +49,8 @@ _TREE = "murphy_mars"
 """The algorithm that an unknown one is laid out like."""
 _LEAST = {"generations": 2, "num_generations": 2, "num_turns": 1}
 """Counts in an arm, none of them below this."""
+FOR_SOME = ("gamma", "childless")
+"""Settings that not every arm reads, see `Arm.reads`."""
 _REFERENCES = ("like", "equal", "to")
 
 

@@ -52,6 +52,11 @@ class Job:
         return (Path(self.evaluate.output_dir) / SUMMARY_FILE).exists()
 
 
+def jobs(config: CompareConfig) -> list[Job]:
+    """All that a comparison consists of, in the order of its rows."""
+    return [*starts(config), *supervised(config), *cells(config)]
+
+
 def starts(config: CompareConfig) -> list[Job]:
     """The evaluations of the starting models, which are made first where they are made at all."""
     return [

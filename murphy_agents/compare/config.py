@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from murphy_agents.compare.arms import ALGORITHMS, Arm, resolved
+from murphy_agents.compare.arms import ALGORITHMS, FOR_SOME, Arm, resolved
 from murphy_agents.compare.curve import steps_at
 from murphy_agents.config import TrainConfig
 from murphy_agents.own_world import refuse_other
@@ -170,7 +170,7 @@ class CompareConfig:
         """
         arms = self.all_arms
         told, passed = arms[arm], {name: getattr(self, name) for name in _PASSED}
-        for name in ("gamma", "childless"):
+        for name in FOR_SOME:
             # Kept where no arm reads it, so that it is refused.
             if not told.reads(name) and any(other.reads(name) for other in arms.values()):
                 del passed[name]

@@ -135,7 +135,7 @@ def _told(config: CompareConfig, failed: dict[str, str], console: Console) -> Co
     from murphy_agents.compare import budgets_picture, picture
 
     folder = Path(config.output_dir)
-    jobs = [*cells.starts(config), *cells.supervised(config), *cells.cells(config)]
+    jobs = cells.jobs(config)
     arms: dict[str, list[Run]] = {job.row: [] for job in jobs}
     for job in jobs:
         if job.is_finished:

@@ -57,12 +57,7 @@ function makeList(box, choose) {
   return { show, step };
 }
 
-function reveal(box, top, height) {
-  if (top < box.scrollTop) box.scrollTop = top;
-  else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
-}
-
-function revealAcross(box, left, width) {
-  if (left < box.scrollLeft) box.scrollLeft = left;
-  else if (left + width > box.scrollLeft + box.clientWidth) box.scrollLeft = left + width - box.clientWidth;
+function reveal(box, start, size, scroll = "scrollTop", room = "clientHeight") {
+  if (start < box[scroll]) box[scroll] = start;
+  else if (start + size > box[scroll] + box[room]) box[scroll] = start + size - box[room];
 }

@@ -57,7 +57,7 @@ function makeTree(box, choose) {
     if (isNew) lay();
     const spot = drawn.places.find((each) => each.node === node);
     reveal(box, spot.y - CELL.margin, CELL.height + 3 * CELL.margin);
-    revealAcross(box, spot.x - CELL.margin, CELL.width + 2 * CELL.margin);
+    reveal(box, spot.x - CELL.margin, CELL.width + 2 * CELL.margin, "scrollLeft", "clientWidth");
     draw();
   }
 
