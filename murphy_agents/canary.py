@@ -52,7 +52,7 @@ class Canary:
             The mean distance of their log-probs over the completion where it is largest, in nats.
 
         Raises:
-            SyncError: it is above the tolerance, or no number.
+            SyncError: it is above the tolerance, or no number; or the engine draws none.
             EngineDiedError: the engine cannot go on.
         """
         drawn = self._drawn(engine)
@@ -82,7 +82,16 @@ class Canary:
             engine.submit(Request(prompt, seeds, params, tag=place))
         drawn: dict[Hashable, Completion] = {}
         while len(drawn) < len(self.prompts):
-            if not (finished := engine.poll()):
+            try:
+                finished = engine.poll()
+            except FloatingPointError as error:
+                engine.abort()
+                raise SyncError(
+                    f"after the sync to version {engine.version} of the weights, the engine "
+                    "computes no finite log-probs: it holds weights that were never loaded, or "
+                    f"those in training are not finite themselves ({error})"
+                ) from error
+            if not finished:
                 raise SyncError("the engine has lost prompts that it was asked to complete")
             drawn |= {done.tag: done for done in finished}
         return [drawn[place] for place in range(len(self.prompts))]

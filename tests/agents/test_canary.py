@@ -156,6 +156,17 @@ def test_log_probs_that_are_no_numbers_do_not_pass():
         Canary(PROMPTS, 1.0, 1e9).check(Silent(policy.model, CODEC), policy.model)
 
 
+def test_weights_that_are_no_numbers_are_found_out():
+    policy = policy_of(tie_word_embeddings=False)
+    engine = Apart(policy.model)
+    engine._model.get_output_embeddings().weight.data[0] = float("nan")
+    canary = Canary(PROMPTS, 1.0, 1e-4)
+    with pytest.raises(SyncError, match="no finite log-probs"):
+        canary.check(engine, policy.model)
+    engine.sync(weights_of(policy, 1))
+    assert canary.check(engine, policy.model) < 1e-4  # nothing of the first try is left in flight
+
+
 def test_the_wider_of_two_tolerances_counts():
     assert tolerance_of(torch.float32, torch.float32) == 1e-4
     assert tolerance_of(torch.float64, torch.float32) == 1e-4

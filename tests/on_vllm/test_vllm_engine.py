@@ -324,9 +324,9 @@ def test_weights_that_sleep_threw_away_are_seen(engine, synced):
 
 
 def test_half_of_the_weights_are_seen(engine, synced):
-    # vLLM takes what it gets and warns in its log
+    # vLLM takes what it gets and warns in its log; the others keep whatever is in their memory
     move(synced.model.parameters(), 1)
     named = list(weights_of(synced, 0).named())[::2]
     engine.sync(Weights(engine.version + 1, lambda: named, lambda _: None))
-    with pytest.raises(SyncError, match="nats from the trainer's"):
+    with pytest.raises(SyncError, match=r"nats from the trainer's|no finite log-probs"):
         CANARY.check(engine, synced.model)
