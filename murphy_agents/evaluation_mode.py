@@ -11,7 +11,8 @@ from typing import Any
 def evaluating(model: Any) -> Iterator[None]:
     """Evaluation mode, and afterwards for each module the mode that it had."""
     training = [module for module in model.modules() if module.training]
-    model.eval()
+    if training:
+        model.eval()
     try:
         yield
     finally:

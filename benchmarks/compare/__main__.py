@@ -15,8 +15,11 @@ def main(arguments=None):
     """Run what is left to do, write results and report; 1 where a run failed."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.report and (options.world or options.quick or options.partial or options.processes):
+    of_runs = (options.world, options.quick, options.partial, options.processes, options.seeds)
+    if options.report and any(of_runs):
         parser.error("--report trains nothing; give it without what is for runs")
+    if options.quick and options.seeds:
+        parser.error("--quick has one seed; leave --seeds out")
     home = RUNS / "quick" if options.quick else files.HOME
     try:
         failed = {} if options.report else _run(options, home)
@@ -38,14 +41,16 @@ def _run(options, home):
     chosen = [worlds.file_of(name) for name in options.world or [worlds.DEFAULT]]
     runs = RUNS / "quick" if options.quick else RUNS
     configs = [
-        worlds.config(file, runs / file.stem, options.processes, options.quick) for file in chosen
+        worlds.config(file, runs / file.stem, options.processes, options.quick, options.seeds)
+        for file in chosen
     ]
     for file, config in zip(chosen, configs, strict=True):
         print(f"world {file.stem}")
         kept = files.results_file(home, file.stem)
         try:
-            note_machine(config)
-            failed |= (went_wrong := dict(compare(config).failed))
+            with note_machine(config):
+                went_wrong = dict(compare(config).failed)
+            failed |= went_wrong
             files.keep(
                 world_of(file.stem, config, _command(file, options), went_wrong), kept,
                 options.partial,
@@ -62,7 +67,8 @@ def _run(options, home):
 def _command(file, options):
     world = file.stem if file.parent == worlds.FOLDER else str(file)
     words = ["python", "-m", package.__name__, "--world", world]
-    return shlex.join([*words, *(["--quick"] if options.quick else [])])
+    seeds = ["--seeds", *map(str, options.seeds)] if options.seeds else []
+    return shlex.join([*words, *(["--quick"] if options.quick else []), *seeds])
 
 
 def _parser():
@@ -71,6 +77,10 @@ def _parser():
     parser.add_argument(
         "--world", nargs="+", metavar="W", help=f"of {worlds.names()}, or a .yaml; default "
         f"{worlds.DEFAULT}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, metavar="S",
+        help="of training; default the world's own; those of a later call are added",
     )  # fmt: skip
     parser.add_argument(
         "--report", action="store_true", help="train nothing, make the report of what is there"

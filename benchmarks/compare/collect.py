@@ -1,5 +1,6 @@
 """Reads the finished runs of a comparison into a record."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -16,6 +17,7 @@ from benchmarks.compare import record
 from benchmarks.compare.starts import loud_share
 from murphy_agents.compare import cells
 from murphy_agents.compare.arms import FOR_SOME
+from murphy_agents.compare.costs import COSTS, spent
 from murphy_agents.compare.results import check_same_tasks
 from murphy_agents.config import TrainConfig
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
@@ -25,16 +27,8 @@ from murphy_agents.run import origin
 from murphy_agents.variants import VARIANTS
 from murphy_env import sources
 
-COSTS = {
-    "problems": "num_problems",
-    "generations": "num_generations",
-    "pruned": "num_pruned",
-    "trained tokens": "trained_tokens",
-    "generation s": "seconds/generation",
-    "execution s": "seconds/execution",
-    "update s": "seconds/update",
-}
-"""Sums over a run's steps, and the metrics that they are sums of."""
+COUNTS = {"problems": "num_problems", "pruned": "num_pruned"}
+"""Told of whole runs beside their costs: sums over the steps, and the metrics that they are of."""
 OF_RUNS = {
     "model", "seed", "output_dir", "overwrite_output_dir", "resume", "dry_run", "card_gb",
     "eval_iterations", "sandbox_workers", "save_steps", "save_total_limit", "keep_steps",
@@ -43,8 +37,6 @@ OF_RUNS = {
 """Settings of a training that are no property of an arm."""
 ALWAYS_TOLD = ("algorithm", "max_steps")
 """Of an arm, also where they are the shared ones."""
-_OF_WHOLE_RUNS = ("problems", "pruned")
-"""Costs that are not told of checkpoints."""
 _MACHINES = "machines.jsonl"
 _VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
 _OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
@@ -75,11 +67,10 @@ def world_of(name, config, command, failed):
     clusters = clusters_of(config.eval_tasks, found[0])
     numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
     kinds = _subsets(config.eval_tasks)
-    curve_tasks = getattr(config, "curve_tasks", None)
     ways = [_on_the_way(job.folder / "curve") for job in done]
     told_on_ways = [evaluation for way in ways for _, evaluation in way]
     broken = set().union(*(evaluation.broken_tasks() for evaluation in told_on_ways))
-    on_curves = _subsets(curve_tasks) if curve_tasks else kinds
+    on_curves = _subsets(config.curve_tasks) if config.curve_tasks else kinds
     if told_on_ways:
         check_same_tasks(told_on_ways)
         on_curves = on_curves | {record.ALL: set(told_on_ways[0].clusters())}
@@ -120,7 +111,7 @@ def _run(job, config, found, way, tasks, kinds, on_curves):
         job.start,
         job.seed,
         tuple(counts(found, i + 1, tasks, config.eval_runs) for i in range(config.iterations)),
-        _costs(history) | {name: round(value, 1) for name, value in clock.items()},
+        _counts(history) | _costs(history) | {n: round(value, 1) for n, value in clock.items()},
         {kind: _mechanism(_part(found, chosen)) for kind, chosen in _with_all(kinds, tasks)},
         tuple(_curve(way, history, on_curves)),
         *(origin_of(job.folder) if job.train else ()),
@@ -152,10 +143,11 @@ def clusters_of(source, evaluation):
 
 
 def _costs(history):
-    if not history:
-        return {}
-    sums = {name: sum(m.get(key, 0.0) for m in history) for name, key in COSTS.items()}
-    return {name: round(value, 1) for name, value in sums.items()}
+    return {name: round(spent(history, name), 1) for name in COSTS} if history else {}
+
+
+def _counts(history):
+    return {name: sum(m.get(key, 0.0) for m in history) for name, key in COUNTS.items() if history}
 
 
 def _part(evaluation, chosen):
@@ -190,11 +182,10 @@ def _on_the_way(folder):
 def _curve(way, history, kinds):
     """What was paid and reached by each of these checkpoints, on tasks that all of them judged."""
     for step, found in way:
-        paid = _costs([m for m in history if m["step"] <= step])
         parts = {kind: _part(found, chosen) for kind, chosen in kinds.items()}
         yield {
             "step": step,
-            "costs": {n: v for n, v in paid.items() if n not in _OF_WHOLE_RUNS},
+            "costs": _costs([m for m in history if m["step"] <= step]),
             "pass_at_1": {
                 kind: [round(part.pass_at_1(i + 1), 4) for i in range(part.iterations)]
                 for kind, part in parts.items()
@@ -254,17 +245,29 @@ def _date(done):
     return datetime.datetime.fromtimestamp(last, datetime.UTC).strftime("%Y-%m-%d")
 
 
+@contextlib.contextmanager
 def note_machine(config):
-    """Write down where what is left of a comparison will be done, for the record of it."""
+    """Write down where what is left of a comparison is done within, for the record of it.
+
+    The note is taken back where the comparison was refused.
+    """
     file, here = Path(config.output_dir, _MACHINES), _machine(config.num_processes)
-    if config.overwrite_output_dir:
-        file.unlink(missing_ok=True)
-    elif all(job.is_finished for job in cells.jobs(config)):
-        return
-    known = _noted(file)
-    if here not in known:
+    there, anew = _noted(file), config.overwrite_output_dir
+    if anew or not all(job.is_finished for job in cells.jobs(config)):
+        _note(file, [*(each for each in there if each != here and not anew), here])
+    try:
+        yield
+    except (ValueError, OSError):
+        _note(file, there)
+        raise
+
+
+def _note(file, machines):
+    if machines:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, "".join(json.dumps(each) + "\n" for each in [*known, here]))
+        write_atomically(file, "".join(json.dumps(each) + "\n" for each in machines))
+    else:
+        file.unlink(missing_ok=True)
 
 
 def _noted(file):
@@ -272,8 +275,10 @@ def _noted(file):
 
 
 def _machine_of(config):
-    """The machine of the runs, the last of several; this one where none was noted."""
-    noted = _noted(Path(config.output_dir, _MACHINES)) or [_machine(config.num_processes)]
+    """The machine of the runs, the last of several; nothing where none was noted."""
+    noted = _noted(Path(config.output_dir, _MACHINES))
+    if not noted:
+        return {}
     return noted[-1] | ({"others": len(noted) - 1} if len(noted) > 1 else {})
 
 

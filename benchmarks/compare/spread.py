@@ -85,6 +85,25 @@ def detectable(sd, num_pairs, alpha, added=0.0):
     return float(shift) * math.sqrt(sd**2 / num_pairs + added)
 
 
+def decidable(sd, num_pairs, alpha, half_width, added=0.0):
+    """The smallest true difference from a bound that is judged in `POWER` of the cases.
+
+    As `detectable`, where an interval of that half width, which covers tasks too, must also lie
+    wholly beyond the bound. Its middle varies by sqrt(sd^2 / n + added), its width is taken as it
+    is.
+
+    Raises:
+        ValueError: fewer than two pairs.
+    """
+    found = detectable(sd, num_pairs, alpha, added)
+    if found is None:
+        return None
+    from scipy.stats import norm
+
+    beyond = half_width + float(norm.ppf(POWER)) * math.sqrt(sd**2 / num_pairs + added)
+    return max(found, beyond)
+
+
 def power(shift, limit, freedom):
     """P(|T| > limit) of the noncentral t, averaged over its chi-square at even quantiles.
 

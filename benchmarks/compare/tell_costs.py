@@ -113,13 +113,14 @@ def noise(world, subset, found, expectations):
     lines = [_power(world, f, sizes[f.expectation.family]) for f in found if f.interval is not None]
     if lines:
         header = ["difference", "pairs", "half width", "sd of pairs", "seen at 0.05",
-                  "seen, Holm's first step"]  # fmt: skip
+                  "seen, Holm's first step", "judged"]  # fmt: skip
         yield Grid(
             Table(header, lines),
             "Half width: of the interval, which covers tasks too. Seen: the smallest true "
             f"difference, in points, that {100 * spread.POWER:g} % of such "
             "comparisons would have told from a bound, by Student's t over the pairs of runs, "
-            "given the spread that was seen; for these tasks and starting models. It is '-' where "
+            "given the spread that was seen; for these tasks and starting models. Judged: the same "
+            "where the interval must be beyond the bound too, as verdicts ask. They are '-' where "
             "nothing varies and there are too few pairs to tell.",
         )
 
@@ -128,9 +129,14 @@ def _power(world, found, family):
     e, interval = found.expectation, found.interval
     where = world, e.arm, e.other, e.iteration, e.subset
     pairs, sd = spread.of_pairs(*where)
-    line = [f"`{e.arm}` - `{e.other}`", str(pairs), percent((interval.high - interval.low) / 2)]
+    half_width = (interval.high - interval.low) / 2
+    line = [f"`{e.arm}` - `{e.other}`", str(pairs), percent(half_width)]
     if sd is None:
-        return [*line, "-", "-", "-"]
-    levels, added = (expected.ALPHA, expected.ALPHA / family), shared_variance(*where)
-    seen = (spread.detectable(sd, pairs, level, added) for level in levels)
-    return [*line, percent(sd), *map(percent, seen)]
+        return [*line, "-", "-", "-", "-"]
+    first_step, added = expected.ALPHA / family, shared_variance(*where)
+    told = (
+        spread.detectable(sd, pairs, expected.ALPHA, added),
+        spread.detectable(sd, pairs, first_step, added),
+        spread.decidable(sd, pairs, first_step, half_width, added),
+    )
+    return [*line, percent(sd), *map(percent, told)]

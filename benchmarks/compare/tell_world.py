@@ -111,20 +111,28 @@ def made(world):
     """Command, commit, machine, and every run."""
     yield Heading(3, f"{world.world}: how it was made")
     yield Code(world.command)
-    versions = ", ".join(f"{n} {v}" for n, v in world.machine.get("versions", {}).items())
     commits = ", ".join(world.commits) or "unknown"
     state = " with changes" if world.changed else ""
     yield Points(
         (
             f"Commit of the runs: {commits}{state}; last run finished {world.date or '?'}.",
-            f"Machine: {world.machine.get('processor', '?')}, "
-            f"{world.machine.get('cores', '?')} cores, {world.machine.get('memory GB', '?')} GB, "
-            f"{world.machine.get('runs at a time', '?')} runs at a time; {versions}.",
+            f"Machine: {_machine(world.machine)}.",
             "Settings: in the file that the command names, and in the first line of "
             f"`benchmarks/compare/results/{world.world}.jsonl`.",
         )
     )
     yield from _every_run(world)
+
+
+def _machine(known):
+    if not known:
+        return "not noted"
+    versions = ", ".join(f"{name} {v}" for name, v in known.get("versions", {}).items())
+    return (
+        f"{known.get('processor', '?')}, {known.get('cores', '?')} cores, "
+        f"{known.get('memory GB', '?')} GB, {known.get('runs at a time', '?')} runs at a time; "
+        f"{versions}"
+    )
 
 
 def _every_run(world):

@@ -57,8 +57,8 @@ def file_of(world):
     return file
 
 
-def config(file, output_dir, processes=None, quick=False):
-    """The settings of a world's comparison.
+def config(file, output_dir, processes=None, quick=False, seeds=None):
+    """The settings of a world's comparison; its own seeds where none are named.
 
     Raises:
         ValueError: a setting that does not exist, or has an impossible value.
@@ -71,6 +71,8 @@ def config(file, output_dir, processes=None, quick=False):
         raise ValueError(f"{file} must hold `setting: value` lines; it holds {values!r}")
     check_names(CompareConfig, values, "murphy compare")
     own = {"output_dir": str(output_dir), "num_processes": processes}
+    if seeds is not None:
+        own["seeds"] = seeds
     made = CompareConfig(**{**values, **own})
     return _small(made) if quick else made
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from murphy_agents.metrics import Metrics
 
-COSTS = {
-    "generations": "num_generations",
-    "trained tokens": "trained_tokens",
-    "generation s": "seconds/generation",
-    "execution s": "seconds/execution",
-    "update s": "seconds/update",
+
+def _metric(*names: str) -> Callable[[Metrics], float]:
+    return lambda metrics: sum(metrics.get(name, 0.0) for name in names)
+
+
+def _trained_tokens(metrics: Metrics) -> float:
+    # Tokens are counted in one pass over them; `num_iterations` passes are made.
+    return metrics.get("trained_tokens", 0.0) * metrics.get("optimizer_steps", 1.0)
+
+
+COSTS: dict[str, Callable[[Metrics], float]] = {
+    "generations": _metric("num_generations"),
+    "trained tokens": _trained_tokens,
+    "generation s": _metric("seconds/generation"),
+    "execution s": _metric("seconds/execution"),
+    "update s": _metric("seconds/update", "seconds/sync"),
 }
-"""Sums over a run's steps, and the metrics that they are sums of."""
+"""Sums over a run's steps, and what they are of one step. Bringing weights to an engine that has
+its own is a part of the update."""
 BUDGETS = {
     "generations": ("generations",),
     "trained tokens": ("trained tokens",),
@@ -41,4 +52,4 @@ def spent(history: Sequence[Metrics], name: str, steps: int | None = None) -> fl
     """
     parts = BUDGETS.get(name, (name,))
     counted = [metrics for metrics in history if steps is None or metrics["step"] <= steps]
-    return sum(metrics.get(COSTS[part], 0.0) for metrics in counted for part in parts)
+    return sum(COSTS[part](metrics) for metrics in counted for part in parts)

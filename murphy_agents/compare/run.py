@@ -33,6 +33,8 @@ _WRITTEN = (
     SETTINGS,
 )  # fmt: skip
 _MAY_CHANGE = {"output_dir", "overwrite_output_dir", "num_processes"}
+_MAY_GROW = {"seeds", "warm_starts"}
+"""Lists that a comparison which goes on may add to."""
 
 
 def compare(config: CompareConfig, console: Console | None = None) -> Comparison:
@@ -225,7 +227,15 @@ def _check_same(folder: Path, settings: dict[str, Any]) -> None:
     defaults = {known.name: _default(known) for known in dataclasses.fields(CompareConfig)}
     for name in [*settings, *(old.keys() - settings.keys() - _MAY_CHANGE)]:
         before, now = (told.get(name, defaults.get(name)) for told in (old, settings))
-        if before != now:
+        if name in _MAY_GROW and isinstance(before, list) and isinstance(now, list):
+            dropped = [seed for seed in before if seed not in now]
+            if dropped:
+                raise ValueError(
+                    f"{name} is {now}, but the comparison that {str(folder)!r} holds has {dropped} "
+                    "too; there may be new ones, but name those that are there as well, or set "
+                    "overwrite_output_dir to begin anew"
+                )
+        elif before != now:
             raise ValueError(
                 f"{name} is {now!r}, but {before!r} in the comparison that {str(folder)!r} "
                 "holds; go on with the same settings, compare into another folder, or set "

@@ -21,6 +21,8 @@ from murphy_agents.config import TrainConfig
 from murphy_agents.files import write_atomically
 
 _FILE = "origin.json"
+_PROGRAM = ("murphy_env", "murphy_agents", "benchmarks/*.py")
+"""What a run may execute; results that a benchmark has just written are none of it."""
 _PACKAGES = ("murphy-rl", "torch", "transformers", "peft", "bitsandbytes", "vllm")
 
 
@@ -37,13 +39,14 @@ class Origin:
     commit: str | None = None
     """Of murphy, where it ran from a repository."""
     is_changed: bool = False
-    """Whether its files differed from the commit's."""
+    """Whether its program differed from the commit's: what is installed, and benchmarks' Python."""
 
 
 def write(folder: Path, config: TrainConfig, num_tasks: int, given: Sequence[str] = ()) -> None:
     """Write down what a run that begins now is made with."""
     commit = _git("rev-parse", "HEAD")
-    changed = bool(commit and _git("status", "--porcelain", "--untracked-files=no"))
+    status = ("status", "--porcelain", "--untracked-files=no", "--", *_PROGRAM)
+    changed = bool(commit and _git(*status))
     is_local = Path(config.model).exists()
     origin = Origin(num_tasks, tuple(given), is_local, _versions(), commit, changed)
     write_atomically(folder / _FILE, json.dumps(dataclasses.asdict(origin), indent=2))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from murphy_env.sources.family import DOCSTRINGS, Variant, prompt, variants
@@ -79,6 +79,7 @@ def halves(meant: Variant, rng: random.Random) -> tuple[list[Input], list[Input]
     return first, _half(rng, meant, rivals, taken=first)
 
 
+@lru_cache(maxsize=2048)
 def _task(docstring: str, task_id: str, hidden: bool) -> Task:
     rng = random.Random(task_id)
     choices = variants(docstring)

@@ -19,6 +19,7 @@ said in other words is found by its program or its tests, or not at all.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +33,9 @@ NGRAM, THRESHOLD = 8, 0.5
 _COMMON = 5, 0.02
 """Runs of words in more evaluation prompts than this number and this share are the data set's."""
 _LISTED = 10
+_MOST_KEPT = 16
+_kept: dict[tuple[int, float, str], Overlap] = {}
+"""By what was asked: many evaluations of one comparison ask the same."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,22 @@ def overlap(
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold!r}; give a share above 0, at most 1")
     training, evaluation = list(training), list(evaluation)
+    asked = n, threshold, _digest_of(training, evaluation)
+    if asked not in _kept:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[asked] = _overlap(training, evaluation, n, threshold)
+    return _kept[asked]
+
+
+def _digest_of(training: Sequence[Task], evaluation: Sequence[Task]) -> str:
+    digests = [*(task.digest for task in training), "", *(task.digest for task in evaluation)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _overlap(
+    training: Sequence[Task], evaluation: Sequence[Task], n: int, threshold: float
+) -> Overlap:
     runs = _Runs(evaluation, n)
     finders: dict[Reason, Callable[[Task], Iterable[int]]] = {
         "prompt": _Equal(evaluation, prompt_key),

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from murphy_env.sources.rows import unknown
@@ -98,6 +99,7 @@ def docstrings(split: str) -> tuple[str, ...]:
     return tuple(shuffled[start : start + SPLITS[split][0]])
 
 
+@lru_cache(maxsize=2048)
 def _task(docstring: str, task_id: str, variant: str, vague: float, hidden: bool) -> Task:
     rng = random.Random(task_id)
     separator, is_vague = rng.choice(SEPARATORS), rng.random() < vague

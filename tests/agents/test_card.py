@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -265,3 +267,27 @@ def test_the_commit_is_asked_for_once_by_a_process(tmp_path, monkeypatch):
     assert asked in ([], ["git"]), "not at all where there is no repository"
     assert origin.read(tmp_path).commit is None
     origin._git.cache_clear()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [("murphy_agents/a.py", True), ("benchmarks/compare/b.py", True), ("benchmarks/r.md", False),
+     ("README.md", False)],
+)  # fmt: skip
+def test_changes_are_those_of_the_program(file, changed, tmp_path, monkeypatch):
+    for name in ("murphy_agents/a.py", "benchmarks/compare/b.py", "benchmarks/r.md", "README.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    own = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
+        subprocess.run([*own, *words], check=True)
+    (tmp_path / file).write_text("2\n")
+    monkeypatch.setattr(origin, "__file__", str(tmp_path / "murphy_agents/run/origin.py"))
+    origin._git.cache_clear()
+    try:
+        origin.write(tmp_path, TrainConfig(model="tiny"), 1)
+    finally:
+        origin._git.cache_clear()
+    made = origin.read(tmp_path)
+    assert (len(made.commit), made.is_changed) == (40, changed)

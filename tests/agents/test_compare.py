@@ -109,6 +109,16 @@ def test_a_comparison_of_two_algorithms_one_of_which_fails_at_first(small, tmp_p
     configs = [json.loads(path.read_text()) for path in out.glob("cells/*/*/*/config.json")]
     assert {config["model"] for config in configs} == {f"{out}/starts/warm-0/model"}
 
+    # More seeds, later.
+    before = written(out / "cells") | written(out / "starts")
+    assert main([*again, "--seeds", "0", "3"]) == 0
+    assert "3 of 5 cells and evaluations are there" in capsys.readouterr().out
+    assert before.items() <= (written(out / "cells") | written(out / "starts")).items()
+    found = json.loads((out / "comparison.json").read_text())
+    assert [[run["seed"] for run in row["runs"]] for row in found["rows"][1:]] == [[0, 3], [0, 3]]
+    assert main([*again, "--seeds", "3"]) == 2
+    assert "seeds is [3], but the comparison that" in capsys.readouterr().err
+
 
 def test_an_evaluation_of_another_starting_model_is_not_gone_on_with(small):
     config = CompareConfig(**{**small, "model": "embedded", "iterations": 3})
@@ -292,7 +302,9 @@ def test_other_settings_in_the_same_folder_are_refused(small, tmp_path, capsys):
     del told["curve_steps"]
     assert "curve_steps is [1], but None in the comparison" in refused(told, curve_steps=[1])
     del told["seeds"]
-    assert "seeds is [0], but [0, 1, 2] in the comparison" in refused(told)
+    said = refused(told)
+    assert "seeds is [0], but the comparison that" in said
+    assert "has [1, 2] too; there may be new ones" in said
     said = refused({**told, "seeds": [0], "new": 1})
     assert "new is None, but 1 in the comparison" in said
     assert [path.name for path in out.iterdir()] == ["compare.lock", "compare.yaml"]

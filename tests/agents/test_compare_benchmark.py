@@ -572,6 +572,17 @@ def test_what_could_have_been_seen():
         spread.detectable(0.1, 1, 0.05)
 
 
+def test_what_is_judged_must_be_beyond_the_interval_too():
+    seen = spread.detectable(0.1, 10, 0.05)
+    assert spread.decidable(0.1, 10, 0.05, half_width=0.0) == seen
+    # 80 % of normal draws are above -0.8416 deviations.
+    wide = spread.decidable(0.1, 10, 0.05, half_width=0.2)
+    assert wide == pytest.approx(0.2 + 0.8416 * 0.1 / math.sqrt(10), abs=1e-5)
+    assert spread.decidable(0.0, 4, 0.05, half_width=0.2) is None
+    drawn = np.random.default_rng(0).normal(wide, 0.1 / math.sqrt(10), 100_000)
+    assert (drawn - 0.2 > 0).mean() == pytest.approx(spread.POWER, abs=0.01)
+
+
 @pytest.mark.parametrize("freedom", [3, 9])
 @pytest.mark.parametrize("shift", [0.0, 1.0, 3.0])
 def test_power_is_that_of_the_noncentral_t(freedom, shift):
@@ -791,18 +802,28 @@ def finish(config, found, way=()):
 
 def test_the_machine_of_a_record_is_that_of_its_runs(tmp_path, monkeypatch):
     config = comparison(tmp_path, eval_tasks="embedded:test?num_tasks=4")
-    machines = iter([{"processor": "first"}, {"processor": "second"}])
-    monkeypatch.setattr(collect, "_machine", lambda num: next(machines, {"processor": "reader"}))
-    assert collect._machine_of(config) == {"processor": "first"}  # nothing was noted
-    collect.note_machine(config)
-    assert collect._machine_of(config) == {"processor": "second"}
-    collect.note_machine(config)
-    assert collect._machine_of(config) == {"processor": "reader", "others": 1}
+
+    def done_on(name, refused=False, **others):
+        monkeypatch.setattr(collect, "_machine", lambda num: {"processor": name})
+        with collect.note_machine(dataclasses.replace(config, **others)):
+            if refused:
+                raise FileExistsError("another process compares into it")
+
+    assert collect._machine_of(config) == {}  # nothing was noted
+    done_on("first")
+    assert collect._machine_of(config) == {"processor": "first"}
+    done_on("second")
+    assert collect._machine_of(config) == {"processor": "second", "others": 1}
+    done_on("first")  # gone on with there
+    assert collect._machine_of(config) == {"processor": "first", "others": 1}
+    for others in ({}, {"overwrite_output_dir": True}):
+        with pytest.raises(FileExistsError):
+            done_on("third", refused=True, **others)
+    assert collect._machine_of(config) == {"processor": "first", "others": 1}
     finish(config, evaluation({"a": 1}))
-    collect.note_machine(dataclasses.replace(config, num_processes=7))  # nothing is left to do
-    assert collect._machine_of(config) == {"processor": "reader", "others": 1}
-    monkeypatch.setattr(collect, "_machine", lambda num: {"processor": "last"})
-    collect.note_machine(dataclasses.replace(config, overwrite_output_dir=True))
+    done_on("reader")  # nothing is left to do
+    assert collect._machine_of(config) == {"processor": "first", "others": 1}
+    done_on("last", overwrite_output_dir=True)
     assert collect._machine_of(config) == {"processor": "last"}
 
 

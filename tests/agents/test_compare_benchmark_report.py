@@ -193,7 +193,7 @@ def test_the_table_of_power_tells_what_cannot_be_seen(shown, tmp_path):
     files.write_report(tmp_path)
     told = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in told if line.startswith("| `murphy_mars` - `grpo` | 2 |"))
-    assert line.endswith("| 0.0 | - | - |")
+    assert line.endswith("| 0.0 | - | - | - |")
 
 
 def test_runs_that_were_resumed_or_of_another_commit_are_named(tmp_path):
@@ -302,6 +302,9 @@ def test_the_headline_is_of_vague_tasks_where_there_are_such():
     ("arguments", "message"),
     [
         (["--report", "--world", "repair"], "--report trains nothing"),
+        (["--report", "--seeds", "0"], "--report trains nothing"),
+        (["--quick", "--seeds", "0"], "--quick has one seed"),
+        (["--seeds", "1", "1", "--world", "WORLD"], "seeds is [1, 1]; give one or more"),
         (["--world", "nothing"], "--world is 'nothing', of which there is no settings file"),
         (["--processes", "0", "--world", "WORLD"], "num_processes is 0"),
     ],
@@ -322,12 +325,12 @@ def test_a_world_that_goes_wrong_does_not_stop_the_others(tmp_path, monkeypatch,
     asked = []
 
     def compare(config):
-        asked.append(Path(config.output_dir).name)
-        raise ValueError(f"{asked[-1]} cannot be done")
+        asked.append((Path(config.output_dir).name, config.seeds))
+        raise ValueError(f"{asked[-1][0]} cannot be done")
 
     monkeypatch.setattr("murphy_agents.compare.run.compare", compare)
-    assert command_line.main(["--world", "one.yaml", "two.yaml", "--quick"]) == 1
-    assert asked == ["one", "two"]
+    assert command_line.main(["--world", "one.yaml", "two.yaml", "--seeds", "4"]) == 1
+    assert asked == [("one", [4]), ("two", [4])]
     assert "world two: two cannot be done" in capsys.readouterr().err
 
 

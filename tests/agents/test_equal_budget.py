@@ -4,15 +4,23 @@ import json
 
 import pytest
 
-from murphy_agents.compare.costs import BUDGETS, COSTS, spent
+from murphy_agents.compare.costs import BUDGETS, spent
 from murphy_agents.compare.equal_budget import Equal, Steps, read, settled
+
+METRICS = {
+    "generations": "num_generations",
+    "trained tokens": "trained_tokens",
+    "generation s": "seconds/generation",
+    "execution s": "seconds/execution",
+    "update s": "seconds/update",
+}
 
 
 def history(steps, **each):
     told = {"generations": 20, "trained tokens": 100, "generation s": 1.0, "execution s": 0.5,
             "update s": 2.5} | each  # fmt: skip
     return [
-        {"step": step + 1, **{COSTS[name]: value for name, value in told.items()}}
+        {"step": step + 1, **{METRICS[name]: value for name, value in told.items()}}
         for step in range(steps)
     ]
 
@@ -31,6 +39,10 @@ def test_what_is_spent_by_a_step():
     assert [spent(told, name, steps=1) for name in BUDGETS] == [20, 100, 4.0]
     assert spent(told, "update s", steps=2) == 5.0
     assert spent(told, "seconds", steps=0) == 0
+    # Every pass over the tokens is paid for, and what brings the weights to the engine.
+    (more,) = history(1)
+    more |= {"optimizer_steps": 4.0, "seconds/sync": 0.25}
+    assert [spent([more], name) for name in ("trained tokens", "update s")] == [400, 2.75]
 
 
 @pytest.mark.parametrize(

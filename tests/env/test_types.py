@@ -1,6 +1,7 @@
 """The frozen values: what they refuse, and that they survive a journey."""
 
 import copy
+import dataclasses
 import json
 import pickle
 
@@ -126,3 +127,14 @@ def test_an_episode_counts_its_turns():
     attempt = Attempt("c", None, (), 0.0)
     later = episode.after(attempt).after(attempt)
     assert (later.turn, later.out_of_turns, len(episode.attempts)) == (3, True, 0)
+
+
+def test_json_of_an_attempt_has_every_field_and_is_nobody_elses():
+    test = UnitTest("assert f(1) == 2", visible=True)
+    result = UnitResult(test, Status.FAILED, expected="2", actual="1")
+    attempt = Attempt("text", "def f(x): return x", (result,), 0.0, reflection="why")
+    told = attempt.to_json()
+    whole = dataclasses.asdict(attempt)
+    assert told == {**whole, "results": [{**whole["results"][0], "status": "failed"}]}
+    told["results"][0]["test"]["source"] = told["results"][0]["error"] = told["code"] = "changed"
+    assert attempt.to_json() == Attempt.from_json(attempt.to_json()).to_json() != told
