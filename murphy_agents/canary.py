@@ -89,10 +89,17 @@ class Canary:
                 raise SyncError(
                     f"after the sync to version {engine.version} of the weights, the engine "
                     "computes no finite log-probs: it holds weights that were never loaded, or "
-                    f"those in training are not finite themselves ({error})"
+                    f"those in training are not finite themselves ({error}). See whether the "
+                    "gradients of the last steps were; if they were, start the engine anew and "
+                    "resume from the last checkpoint"
                 ) from error
             if not finished:
-                raise SyncError("the engine has lost prompts that it was asked to complete")
+                engine.abort()
+                raise SyncError(
+                    f"after the sync to version {engine.version} of the weights, the engine has "
+                    "lost prompts that it was asked to complete; start it anew and resume from "
+                    "the last checkpoint"
+                )
             drawn |= {done.tag: done for done in finished}
         return [drawn[place] for place in range(len(self.prompts))]
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from murphy_agents.config import TrainConfig
 
 
-_SCALES: dict[str, advantage.Scale] = {
+SCALES: dict[str, advantage.Scale] = {
     "sample": advantage.standardize,
     "population": advantage.standardize_population,
     "center": advantage.center,
     "leave_one_out": advantage.leave_one_out,
 }
+"""By the names that settings have."""
 _BALANCES: dict[str, balance.Balance] = {
     "sum": balance.sum_of_groups,
     "turns": balance.mean_of_turns,
@@ -53,7 +54,7 @@ def algorithm_of(config: TrainConfig) -> algorithms.Algorithm:
     scale = config.scale or variant_named(config.loss_type).scale
     return dataclasses.replace(
         algorithm,
-        scale=_SCALES[scale],
+        scale=SCALES[scale],
         balance=_BALANCES[config.balance],
     )
 

@@ -40,6 +40,7 @@ ALWAYS_TOLD = ("algorithm", "max_steps")
 _MACHINES = "machines.jsonl"
 _VERSIONS = ("torch", "transformers", "numpy", "scipy", "gymnasium")
 _OF_THE_PLACE = ("output_dir", "overwrite_output_dir", "num_processes")
+_CHANGED = " with changes"
 _RESUMED = re.compile(r"^resuming from .* steps done", re.MULTILINE)
 """A line of a run's log."""
 
@@ -75,7 +76,7 @@ def world_of(name, config, command, failed):
         check_same_tasks(told_on_ways)
         on_curves = on_curves | {record.ALL: set(told_on_ways[0].clusters())}
         on_curves = {kind: chosen - broken for kind, chosen in on_curves.items()}
-    origins = [origin.read(job.folder) for job in done if job.train]
+    programs = {name for job in done if job.train for name in origin.read(job.folder).programs}
     return record.World(
         world=name,
         tasks=tuple(clusters),
@@ -95,8 +96,8 @@ def world_of(name, config, command, failed):
         planned=dict(Counter(job.row for job in jobs)),
         failed=failed_by_arm(jobs, failed),
         command=command,
-        commits=tuple(sorted({found.commit for found in origins if found.commit})),
-        changed=any(found.is_changed for found in origins),
+        commits=tuple(sorted({name.removesuffix(_CHANGED) for name in programs})),
+        changed=any(name.endswith(_CHANGED) for name in programs),
         date=_date(done),
         machine=_machine_of(config),
         num_broken_on_curves=len(broken),
@@ -224,11 +225,10 @@ def _passed(config):
 
 
 def origin_of(folder):
-    """Commit of a training, and how often it was gone on with."""
-    found, log = origin.read(folder), folder / "log.txt"
+    """Commit of a training, several where it was gone on with by another, and how often it was."""
+    log = folder / "log.txt"
     told = log.read_text(encoding="utf-8") if log.exists() else ""
-    changed = " with changes" if found.is_changed else ""
-    return (found.commit or "") + changed, len(_RESUMED.findall(told))
+    return ", then ".join(origin.read(folder).programs), len(_RESUMED.findall(told))
 
 
 def failed_by_arm(jobs, failed):

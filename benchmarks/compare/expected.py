@@ -41,6 +41,8 @@ class Expectation:
     why: str
     family: str | None = None
     """Over which p is adjusted; None: judged by the interval."""
+    after: str = ""
+    """What is to be said of the reason, written when the figures were there."""
 
     @property
     def pair(self):
@@ -118,7 +120,8 @@ def _expectation(world, family, line):
     bound = 0.0 if kind == "open" else line[kind] / 100
     own = None if line.get("judged") == "interval" else family["family"]
     where = family["iteration"], family["subset"]
-    return Expectation(world, line["arm"], line["other"], *where, kind, bound, line["why"], own)
+    told = line["why"], own, line.get("after", "")
+    return Expectation(world, line["arm"], line["other"], *where, kind, bound, *told)
 
 
 def findings(worlds, expectations):

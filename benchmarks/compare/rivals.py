@@ -1,9 +1,10 @@
 """Rivals from the literature, each a handful of functions on our parts.
 
 Each is named by `make_algorithm: "benchmarks.compare.rivals:NAME"` and reads no other settings than
-`num_generations`, `num_turns`, `fanout` and `gamma`. What all of them leave of their papers: the
-model, prompts and rewards, and whatever is not credit, comparison or fan-out. The loss is ours
-(`murphy_agents.update.loss`), so a difference between two arms is one of these functions.
+`num_generations`, `num_turns`, `fanout`, `gamma` and `loss_type`, whose own scale those have that
+do not set one. What all of them leave of their papers: the model, prompts and rewards, and whatever
+is not credit, comparison or fan-out. The loss is ours (`murphy_agents.update.loss`), so a
+difference between two arms is one of these functions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from murphy_agents.advantage import ComparisonSet, leave_one_out
 from murphy_agents.algorithms import Algorithm, murphy_mars
 from murphy_agents.credit import Credit, child_mean, max_reward
 from murphy_agents.peers import final_attempts
+from murphy_agents.strategies import SCALES
 from murphy_agents.tree import Group, Node, counted, groups
+from murphy_agents.variants import variant_named
 
 if TYPE_CHECKING:
     from murphy_agents.config import TrainConfig
@@ -60,7 +63,7 @@ def discounted_turns(config: TrainConfig) -> Algorithm:
     One chain, or none but one that reached a turn: advantage 0 there. An attempt whose refinement
     has no verdict is worth its own reward.
     """
-    return Algorithm(_chains(config), _discounted(config.gamma), peers=same_turn)
+    return _scaled(Algorithm(_chains(config), _discounted(config.gamma), peers=same_turn), config)
 
 
 def discounted_turns_held(config: TrainConfig) -> Algorithm:
@@ -70,7 +73,8 @@ def discounted_turns_held(config: TrainConfig) -> Algorithm:
     again until the turns are over: a solved first attempt of two is then worth the most, 1 + gamma.
     Degenerate: an attempt whose refinement has no verdict is counted so too.
     """
-    return Algorithm(_chains(config), _discounted(config.gamma, held=True), peers=same_turn)
+    credit = _discounted(config.gamma, held=True)
+    return _scaled(Algorithm(_chains(config), credit, peers=same_turn), config)
 
 
 def child_mean_tree(config: TrainConfig) -> Algorithm:
@@ -80,7 +84,7 @@ def child_mean_tree(config: TrainConfig) -> Algorithm:
     refinements, where a chain has one. Degenerate: where all fail alike, an attempt is worth what
     they earned, even if its own reward was higher.
     """
-    return replace(murphy_mars(_tree(config)), credit=child_mean)
+    return _scaled(replace(murphy_mars(_tree(config)), credit=child_mean), config)
 
 
 def leave_one_out_tree(config: TrainConfig) -> Algorithm:
@@ -88,6 +92,7 @@ def leave_one_out_tree(config: TrainConfig) -> Algorithm:
 
     The baseline is independent of the attempt, and nothing is divided by a deviation: a group in
     which one of many differs has no larger steps than its credits say. One sibling: advantage 0.
+    The same as `{algorithm: murphy_mars, scale: leave_one_out}`, for makers of algorithms.
     """
     return replace(murphy_mars(_tree(config)), scale=leave_one_out)
 
@@ -99,18 +104,21 @@ def expand_promising(config: TrainConfig) -> Algorithm:
     reward. Degenerate: as long as nothing is refused, MURPHY-MaRS.
     """
     fanout = _tree(config)
-    return Algorithm(Promise(fanout).expand, max_reward, turns=len(fanout))
+    made = Algorithm(Promise(fanout).expand, max_reward, turns=len(fanout))
+    return _scaled(made, config)
 
 
 def expand_promising_paid(config: TrainConfig) -> Algorithm:
     """As `expand_promising`; a refused parent earns what refined ones of its kind did.
 
     c = mean of the credits that are remembered of the kind, see `Promise.credit`. Degenerate: as
-    long as nothing is refused, MURPHY-MaRS.
+    long as nothing is refused, MURPHY-MaRS. Of a refused kind, an attempt that was not asked about
+    is paid so too: one that passed all visible tests and failed hidden ones, or that had no room
+    for a further prompt.
     """
     fanout = _tree(config)
     promise = Promise(fanout)
-    return Algorithm(promise.expand, promise.credit, turns=len(fanout))
+    return _scaled(Algorithm(promise.expand, promise.credit, turns=len(fanout)), config)
 
 
 def same_turn(root: Group) -> list[ComparisonSet]:
@@ -132,6 +140,11 @@ def _chains(config: TrainConfig) -> tuple[int, ...]:
 
 def _tree(config: TrainConfig) -> tuple[int, ...]:
     return tuple(config.fanout or [config.num_generations] * (config.num_turns or 1))
+
+
+def _scaled(algorithm: Algorithm, config: TrainConfig) -> Algorithm:
+    """With the scale that the loss has by itself, as the five algorithms get it."""
+    return replace(algorithm, scale=SCALES[variant_named(config.loss_type).scale])
 
 
 def _solved(reward: float, children: Sequence[float], turns_left: int) -> float:

@@ -10,7 +10,10 @@ where s^2 / n is what Student's t knows: runs of one start share their partner's
 less than a whole sigma_B^2. (Where starts have unequal numbers n_i of runs, 1 / k is the sum of
 n_i^2 / n^2.) sigma_B^2, of one evaluation's mean, is not seen, as each is there once; it is at most
 m (1 - m) / N with mean m of N tries, as if all tasks were equally hard, and that is taken, so what
-is added is rather too much. Pairs of trained arms share nothing: k = n.
+is added is rather too much. Pairs of trained arms have no evaluation in common: k = n.
+
+All evaluations draw with the same random numbers. What runs of an arm have in common by that is not
+in their spread, and so not in p: it is for these numbers, as for these tasks and starting models.
 """
 
 import math

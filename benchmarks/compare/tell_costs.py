@@ -30,7 +30,7 @@ def paid(world, subset):
         f"{world.machine.get('cores', '?')} cores, {world.machine.get('runs at a time', '?')} runs "
         f"at a time{_others(world)}.",
     )
-    about = f"pass@1 over generations, trained tokens and seconds, {world.world}"
+    about = f"pass@1 over generations, trained tokens and seconds, {world.world}{_apart(world)}"
     yield Picture(f"{world.world}-budgets", pictures.budgets(world, subset), about)
     for budget in budgets.BUDGETS:
         if drawn := pictures.panels(world, subset, budget):
@@ -39,6 +39,14 @@ def paid(world, subset):
             )
             yield Picture(f"{world.world}-{budget.replace(' ', '-')}", drawn, about)
     yield from _equal(world, subset)
+
+
+def _apart(world):
+    """That lines and marks are of other tasks, where they are."""
+    curves, ends = (world.settings.get(name) for name in ("curve_tasks", "eval_tasks"))
+    if curves in (None, ends):
+        return ""
+    return f"; lines are of {curves}, marks and base of {ends}"
 
 
 def _others(world):

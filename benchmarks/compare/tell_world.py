@@ -10,6 +10,8 @@ from murphy_agents.show.tables import Table, percent
 
 OTHERS = ("base", "grpo", "tree_without_credit")
 """Arms to which all others are compared."""
+OF_MANY = "murphy_mars"
+"""One more where there are many arms, most of which are like it but for a setting."""
 
 
 def reached(world):
@@ -35,8 +37,10 @@ def _by_iteration(world, arm, subset):
 
 def differences(world, subset):
     """Gains over the arms that all others are compared to, at the last and at the first attempt."""
-    others = [other for other in OTHERS if other in world.names]
     arms = [arm for arm in world.names if arm != "base"]
+    many = sum(is_trained(world, arm) for arm in arms) > pictures.FEW
+    wanted = (*OTHERS, OF_MANY) if many else OTHERS
+    others = [other for other in wanted if other in world.names]
     if not others or not arms:
         return
     yield Heading(3, f"{world.world}: differences")

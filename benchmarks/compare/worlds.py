@@ -23,7 +23,7 @@ _QUICK = {
     "save_steps": 0,
     "overwrite_output_dir": True,
 }
-_QUICK_TASKS = {"tasks": 4, "eval_tasks": 8}
+_QUICK_TASKS = {"tasks": 4, "eval_tasks": 8, "curve_tasks": 8}
 
 
 def names():
@@ -79,8 +79,9 @@ def config(file, output_dir, processes=None, quick=False, seeds=None):
 
 def _small(whole):
     """One seed and two steps of a tiny untrained model: every part runs, nothing is learned."""
-    tasks = {name: _first(getattr(whole, name), n) for name, n in _QUICK_TASKS.items()}
-    curves = {"curve_steps": [1, _QUICK["max_steps"]]} if getattr(whole, "curve_steps", 0) else {}
+    told = {name: (getattr(whole, name), n) for name, n in _QUICK_TASKS.items()}
+    tasks = {name: _first(source, n) for name, (source, n) in told.items() if source is not None}
+    curves = {"curve_steps": [1, _QUICK["max_steps"]]} if whole.curve_steps else {}
     return dataclasses.replace(whole, **_QUICK, **tasks, **curves, seeds=whole.seeds[:1])
 
 

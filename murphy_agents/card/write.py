@@ -166,4 +166,5 @@ def _made_with(made: Origin) -> str:
     if made.commit is None:
         return f"{listed}."
     changed = ", with changes that were not committed" if made.is_changed else ""
-    return f"{listed}; commit {made.commit}{changed}."
+    later = "".join(f", then {program}" for program in made.gone_on_with)
+    return f"{listed}; commit {made.commit}{changed}{later}."

@@ -64,7 +64,9 @@ def _curve(ax: Any, row: Row, metric: str, colour: str, style: Any) -> bool:
         for run in row.runs
         if (points := curves.series(run.history, metric))
     ]
-    steps = sorted({step for line in smoothed for step in line})
+    # To the end of the shortest run: beyond, a mean would be of fewer runs.
+    end = min((max(line) for line in smoothed), default=0)
+    steps = sorted({step for line in smoothed for step in line if step <= end})
     if not steps:
         return False
     values = [[line[step] for line in smoothed if step in line] for step in steps]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -65,8 +66,10 @@ def text(comparison: Comparison) -> str:
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """Plain JSON values; null stands for what cannot be told."""
+    runs = {row.name: row.runs for row in comparison.rows}
+    tasks, tasks_on_the_way = shared_tasks(runs), curve_tasks(runs)[0]
     return {
-        "rows": [_row_json(row) for row in comparison.rows],
+        "rows": [_row_json(row, tasks, tasks_on_the_way) for row in comparison.rows],
         "failed": dict(comparison.failed),
         "notes": notes(comparison),
         "settings": dict(comparison.settings),
@@ -216,16 +219,23 @@ def failures(comparison: Comparison) -> list[str]:
 
 
 def _runs(rows: Sequence[Row]) -> list[list[str]]:
+    tasks = shared_tasks({row.name: row.runs for row in rows})
     return [
         [
             row.name,
             run.start,
             "-" if run.seed is None else str(run.seed),
-            *(percent(run.evaluation.pass_at_1(i + 1)) for i in range(len(row.pass_at_1))),
+            *map(percent, _rates(run.evaluation, tasks)),
         ]
         for row in rows
         for run in row.runs
     ]
+
+
+def _rates(found: Evaluation, tasks: Sequence[str]) -> list[float]:
+    """pass@1 by iteration on the tasks that rows count, so that runs have their row's mean."""
+    by_iteration = (found.by_task(i + 1) for i in range(found.iterations))
+    return [fmean(solved[task] for task in tasks) for solved in by_iteration]
 
 
 def _with_ends(found: Interval) -> str:
@@ -242,7 +252,7 @@ def _count(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: Row, tasks: Sequence[str], on_the_way: Sequence[str]) -> dict[str, Any]:
     return {
         "name": row.name,
         "pass_at_1": [_interval_json(found) for found in row.pass_at_1],
@@ -254,12 +264,10 @@ def _row_json(row: Row) -> dict[str, Any]:
             {
                 "start": run.start,
                 "seed": run.seed,
-                "pass_at_1": [
-                    _known(run.evaluation.pass_at_1(i + 1)) for i in range(len(row.pass_at_1))
-                ],
+                "pass_at_1": _rates(run.evaluation, tasks),
                 "steps": len(run.history),
                 "cost": {name: run.cost(name) for name in _SPENT[1:]},
-                "curve": [_run_point_json(run, *point) for point in run.curve],
+                "curve": [_run_point_json(run, *point, on_the_way) for point in run.curve],
                 "evaluation_s": run.evaluation.seconds,
             }
             for run in row.runs
@@ -275,8 +283,10 @@ def _point_json(point: Point) -> dict[str, Any]:
     }
 
 
-def _run_point_json(run: Run, step: int, found: Evaluation) -> dict[str, Any]:
-    rates = [_known(found.pass_at_1(i + 1)) for i in range(found.iterations)]
+def _run_point_json(run: Run, step: int, found: Evaluation, tasks: Sequence[str]) -> dict[str, Any]:
+    # Runs that are no part of a curve may have evaluations of their own, with tasks that broke.
+    judged = [task for task in tasks if task in found.by_task(1)]
+    rates = _rates(found, judged) if judged else [None] * found.iterations
     cost = {name: run.cost(name, step) for name in _SPENT[1:]}
     return {"step": step, "cost": cost, "pass_at_1": rates}
 

@@ -168,6 +168,8 @@ def claimed(
                 f"the tasks are not those that the run in output_dir {config.output_dir!r} began "
                 "with (other ids, or another order); give it the same ones"
             )
+        else:
+            origin.go_on(folder)
         yield run
 
 

@@ -40,16 +40,33 @@ class Origin:
     """Of murphy, where it ran from a repository."""
     is_changed: bool = False
     """Whether its program differed from the commit's: what is installed, and benchmarks' Python."""
+    gone_on_with: Sequence[str] = ()
+    """Other programs that later steps were made with, in their order, named as in `programs`."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Those of all steps: commits, "COMMIT with changes"; empty where none is known."""
+        if self.commit is None:
+            return ()
+        return _named(self.commit, self.is_changed), *self.gone_on_with
 
 
 def write(folder: Path, config: TrainConfig, num_tasks: int, given: Sequence[str] = ()) -> None:
     """Write down what a run that begins now is made with."""
-    commit = _git("rev-parse", "HEAD")
-    status = ("status", "--porcelain", "--untracked-files=no", "--", *_PROGRAM)
-    changed = bool(commit and _git(*status))
+    commit, changed = _program()
     is_local = Path(config.model).exists()
     origin = Origin(num_tasks, tuple(given), is_local, _versions(), commit, changed)
     write_atomically(folder / _FILE, json.dumps(dataclasses.asdict(origin), indent=2))
+
+
+def go_on(folder: Path) -> None:
+    """Write down the program that a run goes on with, where it is another one than before."""
+    made, (commit, changed) = read(folder), _program()
+    if made.commit is None or commit is None:
+        return
+    if (now := _named(commit, changed)) != made.programs[-1]:
+        made = dataclasses.replace(made, gone_on_with=(*made.gone_on_with, now))
+        write_atomically(folder / _FILE, json.dumps(dataclasses.asdict(made), indent=2))
 
 
 def read(folder: Path) -> Origin:
@@ -58,6 +75,17 @@ def read(folder: Path) -> Origin:
     if not path.is_file():
         return Origin()
     return Origin(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _program() -> tuple[str | None, bool]:
+    """The commit, and whether what runs differs from it."""
+    commit = _git("rev-parse", "HEAD")
+    status = ("status", "--porcelain", "--untracked-files=no", "--", *_PROGRAM)
+    return commit, bool(commit and _git(*status))
+
+
+def _named(commit: str, is_changed: bool) -> str:
+    return commit + (" with changes" if is_changed else "")
 
 
 def _versions() -> dict[str, str]:

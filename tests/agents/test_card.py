@@ -275,7 +275,7 @@ def test_the_commit_is_asked_for_once_by_a_process(tmp_path, monkeypatch):
     [("murphy_agents/a.py", True), ("benchmarks/compare/b.py", True), ("benchmarks/r.md", False),
      ("README.md", False)],
 )  # fmt: skip
-def test_changes_are_those_of_the_program(file, changed, tmp_path, monkeypatch):
+def test_changes_are_those_of_the_program(file, changed, tmp_path, monkeypatch, request):
     for name in ("murphy_agents/a.py", "benchmarks/compare/b.py", "benchmarks/r.md", "README.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n")
@@ -284,10 +284,18 @@ def test_changes_are_those_of_the_program(file, changed, tmp_path, monkeypatch):
         subprocess.run([*own, *words], check=True)
     (tmp_path / file).write_text("2\n")
     monkeypatch.setattr(origin, "__file__", str(tmp_path / "murphy_agents/run/origin.py"))
+    request.addfinalizer(origin._git.cache_clear)
     origin._git.cache_clear()
-    try:
-        origin.write(tmp_path, TrainConfig(model="tiny"), 1)
-    finally:
-        origin._git.cache_clear()
+    origin.write(tmp_path, TrainConfig(model="tiny"), 1)
     made = origin.read(tmp_path)
     assert (len(made.commit), made.is_changed) == (40, changed)
+    origin.go_on(tmp_path)  # with the very same
+    assert origin.read(tmp_path) == made
+    subprocess.run([*own, "commit", "-qam", "second"], check=True)
+    origin._git.cache_clear()
+    for _ in range(2):
+        origin.go_on(tmp_path)
+    later = origin.read(tmp_path)
+    assert later.programs == (made.programs[0], *later.gone_on_with)
+    assert [len(program) for program in later.gone_on_with] == [40]
+    origin._git.cache_clear()

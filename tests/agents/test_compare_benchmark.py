@@ -165,6 +165,9 @@ def test_a_run_tells_its_commit_and_how_often_it_was_resumed(tmp_path):
     told = "resuming from {}/checkpoint-20: 20 of 60 steps done\nstep 21/60 resuming from here\n"
     (tmp_path / "log.txt").write_text("no checkpoint to resume from\n" + told.format(tmp_path) * 2)
     assert collect.origin_of(tmp_path) == ("abc with changes", 2)
+    later = '{"commit": "abc", "is_changed": true, "gone_on_with": ["def"]}'
+    (tmp_path / "origin.json").write_text(later)
+    assert collect.origin_of(tmp_path) == ("abc with changes, then def", 2)
 
 
 def test_what_failed_is_kept_by_arm():

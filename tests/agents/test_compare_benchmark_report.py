@@ -15,7 +15,7 @@ import pytest
 from worlds_by_hand import ARMS, SETTINGS, costs, run, small, world
 
 from benchmarks.compare import __main__ as command_line
-from benchmarks.compare import expected, files, loud, page, pictures, record, worlds
+from benchmarks.compare import expected, files, loud, page, pictures, record, tell_world, worlds
 from benchmarks.compare.wording import subset_of
 from murphy_agents.compare.arms import BASE
 from murphy_agents.compare.cells import RIVALS
@@ -280,6 +280,16 @@ def test_more_arms_than_colours_stay_apart():
     drawn = pictures.styles(many_arms())
     assert len(set(drawn.values())) == len(drawn) == 11
     assert drawn["base"][0] not in {style[0] for arm, style in drawn.items() if arm != "base"}
+
+
+@pytest.mark.parametrize("num", [8, 9])
+def test_many_arms_are_compared_with_mars_too(num):
+    arms = ["murphy_mars", *(f"variant_{i}" for i in range(num - 1))]
+    runs = [run(arm, "warm-0", 0, "0010", "0110") for arm in arms]
+    made = world([run("base", "warm-0", None, "0010", "0010"), *runs], "arms", settings=SETTINGS)
+    tables = [b.table for b in tell_world.differences(made, "all") if isinstance(b, page.Grid)]
+    wanted = ["arm", "against `base`", *(["against `murphy_mars`"] if num == 9 else [])]
+    assert [list(table.header) for table in tables] == [wanted, wanted]
 
 
 def test_figures_can_be_had_as_json(tmp_path):

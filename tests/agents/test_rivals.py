@@ -13,7 +13,9 @@ from benchmarks.compare import promise, rivals
 from benchmarks.compare.promise import Promise
 from benchmarks.compare.tabular import paper
 from murphy_agents import TrainConfig, train
+from murphy_agents.advantage import center, leave_one_out, standardize
 from murphy_agents.algorithms import Algorithm, grpo, murphy_mars
+from murphy_agents.strategies import algorithm_of
 from murphy_agents.tree import Group, Node, walk
 
 
@@ -29,9 +31,19 @@ CHAINS = [1.0, (0.5, [1.0]), (0.5, [0.5]), (0.0, [0.0])]
 
 
 def settings(**others):
-    return SimpleNamespace(
-        **{"num_generations": 4, "num_turns": 2, "fanout": None, "gamma": 0.9} | others
-    )
+    told = {"num_generations": 4, "num_turns": 2, "fanout": None, "gamma": 0.9, "loss_type": "grpo"}
+    return SimpleNamespace(**told | others)
+
+
+def test_the_scale_is_that_of_the_loss_as_for_the_arms_that_rivals_stand_beside():
+    for loss_type, scale in (("grpo", standardize), ("dr_grpo", center), ("rloo", leave_one_out)):
+        config = TrainConfig(model="tiny", loss_type=loss_type)
+        assert algorithm_of(config).scale is scale
+        asked = settings(loss_type=loss_type)
+        made = [rivals.discounted_turns, rivals.discounted_turns_held, rivals.child_mean_tree,
+                rivals.expand_promising, rivals.expand_promising_paid]  # fmt: skip
+        assert {make(asked).scale for make in made} == {scale}
+        assert rivals.rlef(asked).scale is rivals.leave_one_out_tree(asked).scale is leave_one_out
 
 
 def graded(algorithm, spec):

@@ -94,10 +94,11 @@ def runs() -> list[tuple[str, str]]:
 
 def _tree() -> TrainConfig:
     """What a rival that grows trees reads of the settings, without the checks of a run."""
-    return cast("TrainConfig", SimpleNamespace(fanout=list(FAN), num_turns=None))
+    return cast("TrainConfig", SimpleNamespace(fanout=list(FAN), num_turns=None, loss_type="grpo"))
 
 
 def _chains(gamma: float = 0.9) -> TrainConfig:
     """The same of one with chains."""
-    settings = SimpleNamespace(num_generations=CHAINS, num_turns=2, fanout=None, gamma=gamma)
+    told = {"num_generations": CHAINS, "num_turns": 2, "fanout": None, "loss_type": "grpo"}
+    settings = SimpleNamespace(**told, gamma=gamma)
     return cast("TrainConfig", settings)
