@@ -34,6 +34,7 @@ class PageData:
         decode: a prompt's ids as text.
         most_bytes: of the page's data; more is refused.
         masks_truncated: whether completions that were cut are left out of the update.
+        has_kl: whether the loss has a KL term; without one advantages of 0 are left out too.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class PageData:
         decode: Callable[[Sequence[int]], str],
         most_bytes: int = MOST_BYTES,
         masks_truncated: bool = False,
+        has_kl: bool = True,
     ) -> None:
         self._decode = decode
         self._most_bytes = most_bytes
         self._masks_truncated = masks_truncated
+        self._has_kl = has_kl
         self._num_bytes = 0
         self._strings: dict[str, int] = {}
         self._prompts: dict[tuple[int, ...], int] = {}
@@ -92,7 +95,7 @@ class PageData:
             **figures,
             **texts,
             "tokens": len(record["completion_ids"]),
-            "flags": _flags(record, self._masks_truncated),
+            "flags": _flags(record, self._masks_truncated, self._has_kl),
             "prompt": self._prompt(tuple(record["prompt_ids"])),
         }
 
@@ -126,6 +129,7 @@ def page_data(
     decode: Callable[[Sequence[int]], str],
     most_bytes: int = MOST_BYTES,
     masks_truncated: bool = False,
+    has_kl: bool = True,
 ) -> dict[str, Any]:
     """Strings, trees and nodes of a run, as the top of this file says.
 
@@ -134,11 +138,12 @@ def page_data(
         decode: a prompt's ids as text.
         most_bytes: of the result as JSON, about; more is refused.
         masks_truncated: whether completions that were cut are left out of the update.
+        has_kl: whether the loss has a KL term; without one advantages of 0 are left out too.
 
     Raises:
         ValueError: that is too much for a page, or a node's parent is missing.
     """
-    data = PageData(decode, most_bytes, masks_truncated)
+    data = PageData(decode, most_bytes, masks_truncated, has_kl)
     for record in records:
         data.add(record)
     return data.as_json()
@@ -159,16 +164,18 @@ def short(value: float | None) -> float | str | None:
     return int(kept) if kept.is_integer() else kept
 
 
-def _flags(record: Record, masks_truncated: bool) -> int:
+def _flags(record: Record, masks_truncated: bool, has_kl: bool) -> int:
     score = record.get("pass_rate")
     score = record["reward"] if score is None else score
     is_cut = record["finish_reason"] == "length"
+    is_masked = masks_truncated and is_cut
+    is_silent = not has_kl and record["advantage"] == 0
     said = {
         "pruned": record["pruned"],
         "truncated": is_cut,
         "overflow": record.get("overflow", False),
-        # As `update.batch` has it, whatever the node weighs.
-        "left_out": not record["completion_ids"] or (masks_truncated and is_cut),
+        # As `update.batch` and `update.step` have it, whatever the node weighs.
+        "left_out": not record["completion_ids"] or is_masked or is_silent,
         # The tests decide where the environment tells them, as in `metrics`.
         "solved": record["reward"] is not None and score >= 1,
     }

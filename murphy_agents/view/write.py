@@ -97,7 +97,8 @@ def write_page(
     decode, note = prompts.decoder(run)
     config = _config(run)
     masks = bool(config.get("mask_truncated_completions"))
-    data = page_data(reading.records(rollouts, steps), decode, most_bytes, masks)
+    has_kl = config.get("beta") != 0
+    data = page_data(reading.records(rollouts, steps), decode, most_bytes, masks, has_kl)
     told = {"name": run.resolve().name, "settings": _settings(run, config), "note": note}
     write_atomically(path, page({"run": told, **data}))
     return path

@@ -90,6 +90,14 @@ def test_what_the_update_leaves_out_is_marked(tmp_path):
         assert data_in(write_page(run))["nodes"]["flags"] == flags
 
 
+def test_without_a_kl_term_advantages_of_0_are_left_out(tmp_path):
+    run = write_run(tmp_path, [node([0], advantage=0.0), node([1], advantage=-0.5)])
+    out = FLAGS["left_out"]
+    for told, flags in (({"beta": 0.0}, [out, 0]), ({"beta": 0.04}, [0, 0]), ({}, [0, 0])):
+        (run / "config.json").write_text(json.dumps(told))
+        assert data_in(write_page(run))["nodes"]["flags"] == flags
+
+
 def test_a_text_is_held_once():
     data = page_data([node([i], code="same") for i in range(50)], numbers)
     assert data["strings"].count("same") == 1

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="needs the programs chromium and chromedriver"
 )
 WAYS = ["reward", "reward | credit", "credit", "gain", "advantage", "weight", "state"]
+LONG = "\n".join(map(str, range(200)))
+"""Longer than the details are high."""
 HOSTILE = (
     '</script></pre><img src=x onerror="window.broken=1"><b>bold</b>\u2028\u202e\x00\x1b[2J\ud800'
 )
@@ -99,14 +101,13 @@ def opened(browser, tmp_path):
     def open_page(records):
         return Page(browser, write_page(write_run(tmp_path / "run", records)))
 
-    return open_page
+    yield open_page
+    assert browser.get_log("browser") == []
 
 
 @pytest.fixture
 def page(opened):
-    page = opened(few_trees())
-    yield page
-    assert page.errors() == []
+    return opened(few_trees())
 
 
 def test_the_first_tree_is_drawn(page):
@@ -158,6 +159,46 @@ def test_a_repair_is_shown_against_its_parent(page):
     assert page.text("[data-part=Difference] .note") == "+2 −1 lines"
     page.go("#tree=1.1&node=1.2")
     assert page.text("[data-part=Program] .note") == "the same as 1's"
+
+
+TOP = "document.getElementById('details').scrollTop"
+
+
+def test_an_attempt_stays_where_it_was_read(opened):
+    page = opened([node([i], code=LONG, completion=LONG) for i in range(2)])
+    page.ask("document.getElementById('details').scrollTo(0, 120)")
+    page.press("c", "t")
+    assert page.address["by"] == WAYS[1]
+    assert page.ask(TOP) == 120
+    page.press("\ue014")  # right
+    assert page.where == ("1.1", "2")
+    assert page.ask(TOP) == 0
+
+
+def test_the_details_keep_the_focus(page):
+    focused = "document.activeElement.parentElement.dataset.part"
+    page.ask("document.querySelector('[data-part=Feedback] > summary').focus()")
+    page.press("c")
+    assert page.ask(focused) == "Feedback"
+    page.press("\ue015")  # down, which scrolls
+    assert page.where == ("1.1", "1")
+    page.press("j")
+    assert page.where == ("1.2", "1")
+    assert page.ask(focused) == "Feedback"
+    page.press("j", "j")
+    assert page.where == ("2.2", "1"), "without a verdict, and so without feedback"
+    assert page.ask("document.activeElement.id") == "details"
+
+
+def test_home_and_end_scroll_the_details(opened):
+    page = opened([node([0], problem=i, code=LONG, completion=LONG) for i in range(2)])
+    page.press("j")
+    page.ask("document.querySelector('[data-part=Program] > summary').focus()")
+    page.press("\ue010")  # End
+    WebDriverWait(page.browser, 10).until(lambda _: page.ask(TOP) > 0)
+    page.press("\ue011")  # Home
+    WebDriverWait(page.browser, 10).until(lambda _: page.ask(TOP) == 0)
+    assert page.where == ("1.2", "1")
 
 
 def test_differences_lead_from_one_program_to_the_other(page):
@@ -232,6 +273,24 @@ def test_search_takes_letters_that_are_keys_elsewhere(page):
     assert page.where == ("2.1", "1")
 
 
+def test_escape_leaves_the_search_and_keeps_its_text(page):
+    page.press("/", "u", "\ue00c")
+    assert page.ask("document.activeElement === document.body")
+    assert page.ask("document.getElementById('query').value") == page.address["q"] == "u"
+    assert page.text("#count") == "2 trees of 4, 3 attempts"
+
+
+def test_nothing_of_a_tree_stays_where_none_matches(page):
+    page.choose("query", "nothing")
+    assert page.text("#tree-name") == "No tree matches"
+    assert page.texts(".turn") == page.texts(".node") == page.texts("#details > *") == []
+    assert page.ask("document.querySelector('#tree > .sizer').offsetHeight") == 0
+    assert not page.ask("document.getElementById('tree').hasAttribute('aria-activedescendant')")
+    page.choose("query", "")
+    assert page.texts(".turn") == ["turn 1", "turn 2"]
+    assert len(page.texts(".node")) == 5
+
+
 def test_help_opens_and_closes(page):
     page.press("?")
     assert page.ask("document.getElementById('help').open")
@@ -274,6 +333,16 @@ def test_a_task_is_followed_over_steps(page):
     assert page.text("#count").startswith("4 trees")
 
 
+def test_all_steps_of_a_task_are_followed_whatever_was_filtered(page):
+    page.go("#tree=1.1&step=1&outcome=repaired&q=T")
+    assert page.text("#count") == "1 tree of 4, 5 attempts"
+    page.press("t")
+    assert page.text("#count") == "2 trees of 4, 6 attempts"
+    assert page.address == {"tree": "1.1", "node": "1", "task": "t", "by": "reward"}
+    controls = "['step', 'task', 'outcome', 'query'].map((id) => document.getElementById(id).value)"
+    assert page.ask(controls) == ["", "t", "", ""]
+
+
 def test_an_address_leads_back_to_its_place(page):
     page.go("#tree=2.1&node=1.1&by=advantage&task=u")
     assert page.where == ("2.1", "1.1")
@@ -284,6 +353,13 @@ def test_an_address_leads_back_to_its_place(page):
     assert page.address["by"] == "reward"
     page.ask("location.hash = '#tree=2.2'")
     WebDriverWait(page.browser, 10).until(lambda _: page.where == ("2.2", "1"))
+
+
+@pytest.mark.parametrize("filters", ["step=9", "step=1.0", "task=gone", "outcome=constructor"])
+def test_a_filter_that_is_not_offered_is_passed_over(page, filters):
+    page.go(f"#tree=2.1&{filters}")
+    assert page.text("#count") == "4 trees of 4, 9 attempts"
+    assert page.address == {"tree": "2.1", "node": "1", "by": "reward"}
 
 
 def test_the_address_follows(page):
@@ -310,6 +386,20 @@ def test_the_legend_has_numbers(page):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("rewards", "scale"),
+    [
+        ([-5.0, -1.0, 0.0], ["−5", "−3.75", "−2.5", "−1.25", "0"]),
+        ([0.0, 0.0, 0.0], ["0", "0.25", "0.5", "0.75", "1"]),
+    ],
+)
+def test_a_scale_without_a_figure_above_0(opened, rewards, scale):
+    page = opened([node([i], reward) for i, reward in enumerate(rewards)])
+    assert page.texts("#legend > .swatch") == scale
+    colours = "[...document.querySelectorAll('.part')].map((e) => e.style.backgroundColor)"
+    assert len(set(page.ask(colours))) == len(set(rewards))
+
+
 def test_the_legend_says_what_a_weight_is(page):
     page.go("#by=weight")
     meaning = "weight: share in the loss; 1 / group size unless balanced"
@@ -320,6 +410,15 @@ def test_what_has_no_token_is_not_trained(opened):
     page = opened([node([0], 0.5, completion_ids=[], advantage=1.0), node([1], advantage=-1.0)])
     assert page.ask("trees[0].all.map(stateOf)") == ["untrained", "trained"]
     assert "not trained" in page.texts(".figures dd")
+
+
+@pytest.mark.parametrize(("beta", "state"), [(0, "untrained"), (0.04, "silent")])
+def test_without_a_kl_term_an_advantage_of_0_is_not_trained(opened, tmp_path, beta, state):
+    write_run(tmp_path / "run", [])
+    (tmp_path / "run" / "config.json").write_text(f'{{"beta": {beta}}}')
+    page = opened([node([0]), node([1], advantage=1.0)])
+    assert page.ask("trees[0].all.map(stateOf)") == [state, "trained"]
+    assert ("not trained" in page.texts(".figures dd")) == (beta == 0)
 
 
 def test_figures_stand_out_from_their_colours(page):
@@ -369,7 +468,6 @@ def test_texts_of_programs_are_only_text(opened):
     assert page.ask("window.broken === undefined")
     page.press("t")
     assert page.text("#count").startswith("1 tree ")
-    assert page.errors() == []
 
 
 def test_what_cannot_be_seen_is_written_out(page):
@@ -415,6 +513,8 @@ def test_the_page_can_reach_no_network(opened):
             thread.join()
     assert told == ["refused", "refused", True]
     assert asked == []
+    for refusal in page.errors():
+        assert "Content Security Policy" in refusal["message"]
 
 
 MOST_ELEMENTS = 2000

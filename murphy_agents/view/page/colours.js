@@ -38,14 +38,14 @@ function stateOf(node) {
 // The ends of a figure's scale, over all nodes of the page: filters do not change colours.
 function rangeOf(figure) {
   let low = 0;
-  let high = figure.isSigned ? 0 : Number.MIN_VALUE;
+  let high = 0;
   nodes.parent.forEach((_, node) => {
     const value = figure.of(node);
     if (!Number.isFinite(value)) return;
     low = Math.min(low, value);
     high = Math.max(high, value);
   });
-  if (!figure.isSigned) return [low, high === Number.MIN_VALUE ? low + 1 : high];
+  if (!figure.isSigned) return [low, high > low ? high : low + 1];
   const most = Math.max(-low, high) || 1;
   return [-most, most];
 }

@@ -24,8 +24,17 @@ function mark(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
 }
 
-function drawDetails(box, tree, node) {
-  if (!tree) return box.replaceChildren();
+// What is read stays as it is, scrolling and focus too, until there is another attempt.
+function drawDetails(box, node) {
+  if (box.dataset.node === String(node)) return;
+  box.dataset.node = node;
+  const focused = document.activeElement?.closest("#details details")?.dataset.part;
+  box.replaceChildren(...(node < 0 ? [] : partsOf(node)));
+  box.scrollTop = 0;
+  if (focused) (box.querySelector(`[data-part="${focused}"] > summary`) ?? box).focus();
+}
+
+function partsOf(node) {
   const parent = nodes.parent[node];
   const title = make("h2", "", `Attempt ${pathOf(node)}`);
   const parts = [title, drawFigures(node), ...drawCode(node, parent)];
@@ -33,8 +42,7 @@ function drawDetails(box, tree, node) {
   parts.push(fold(feedback, block(textOf("feedback", node))));
   parts.push(fold("Completion", block(textOf("completion", node))));
   parts.push(fold("Prompt", block(textOf("prompt", node))));
-  box.replaceChildren(...parts);
-  box.scrollTop = 0;
+  return parts;
 }
 
 function drawFigures(node) {

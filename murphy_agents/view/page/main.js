@@ -2,7 +2,8 @@
 
 const byId = (id) => document.getElementById(id);
 const FILTERS = { step: "step", task: "task", outcome: "outcome", q: "query" };
-const state = { step: "", task: "", outcome: "", q: "", by: "reward", tree: null, node: -1 };
+const NO_FILTER = { step: "", task: "", outcome: "", q: "" };
+const state = { ...NO_FILTER, by: "reward", tree: null, node: -1 };
 
 const list = makeList(byId("list"), (tree) => go({ tree, node: tree.roots[0] }));
 const treeView = makeTree(byId("tree"), (node) => go({ node }));
@@ -38,7 +39,7 @@ function draw(shownTrees) {
   if (tree) drawLegend(byId("legend"), by, tree);
   list.show(shownTrees, tree);
   treeView.show(tree, node, by);
-  drawDetails(byId("details"), tree, node);
+  drawDetails(byId("details"), node);
 }
 
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
@@ -55,11 +56,16 @@ function addressOf() {
 function placeOf(address) {
   const parts = new URLSearchParams(address.replace(/^#/, ""));
   const place = { by: WAYS.includes(parts.get("by")) ? parts.get("by") : "reward" };
-  for (const name of Object.keys(FILTERS)) place[name] = parts.get(name) ?? "";
-  if (place.outcome && !(place.outcome in OUTCOMES)) place.outcome = "";
+  for (const [name, id] of Object.entries(FILTERS)) place[name] = offered(byId(id), parts.get(name) ?? "");
   place.tree = trees.find((tree) => `${tree.step}.${tree.problem + 1}` === parts.get("tree")) ?? trees[0];
   place.node = place.tree.all.find((node) => pathOf(node) === parts.get("node")) ?? place.tree.roots[0];
   return place;
+}
+
+// A box takes any text, a select only what it offers.
+function offered(input, value) {
+  const isOffered = !input.options || [...input.options].some((option) => option.value === value);
+  return isOffered ? value : "";
 }
 
 function fill(select, any, options) {
@@ -107,7 +113,7 @@ function start() {
         if (tree) go({ tree, node: tree.roots[0] });
       },
       colour: () => go({ by: next(WAYS, state.by) }),
-      task: () => go({ task: state.task || !state.tree ? "" : state.tree.task }),
+      task: () => go(state.task || !state.tree ? { task: "" } : { ...NO_FILTER, task: state.tree.task }),
       search: () => byId("query").focus(),
       help,
     },

@@ -9,7 +9,7 @@ function makeTree(box, choose) {
   let by = "reward";
 
   function draw() {
-    if (!tree) return sizer.replaceChildren();
+    if (!tree) return;
     const margin = box.clientHeight / 2;
     const top = box.scrollTop - margin;
     const bottom = box.scrollTop + box.clientHeight + margin;
@@ -47,12 +47,20 @@ function makeTree(box, choose) {
     return cell;
   }
 
+  function clear() {
+    box.removeAttribute("aria-activedescendant");
+    for (const part of [turns, sizer]) {
+      part.replaceChildren();
+      part.removeAttribute("style");
+    }
+  }
+
   function show(next, node, figure) {
     const isNew = next !== tree;
     tree = next;
     chosen = node;
     by = figure;
-    if (!tree) return draw();
+    if (!tree) return clear();
     box.setAttribute("aria-activedescendant", `node-${node}`);
     if (isNew) lay();
     const spot = drawn.places.find((each) => each.node === node);
