@@ -285,7 +285,8 @@ def _point_json(point: Point) -> dict[str, Any]:
 
 def _run_point_json(run: Run, step: int, found: Evaluation, tasks: Sequence[str]) -> dict[str, Any]:
     # Runs that are no part of a curve may have evaluations of their own, with tasks that broke.
-    judged = [task for task in tasks if task in found.by_task(1)]
+    there = found.by_task(1)
+    judged = [task for task in tasks if task in there]
     rates = _rates(found, judged) if judged else [None] * found.iterations
     cost = {name: run.cost(name, step) for name in _SPENT[1:]}
     return {"step": step, "cost": cost, "pass_at_1": rates}
