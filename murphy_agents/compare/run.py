@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ _WRITTEN = (
     SETTINGS,
 )  # fmt: skip
 _MAY_CHANGE = {"output_dir", "overwrite_output_dir", "num_processes"}
-_MAY_GROW = {"seeds", "warm_starts"}
-"""Lists that a comparison which goes on may add to."""
+_MAY_GROW = {"seeds", "warm_starts", "algorithms", "arms"}
+"""What a comparison which goes on may add to."""
 
 
 def compare(config: CompareConfig, console: Console | None = None) -> Comparison:
@@ -227,13 +227,13 @@ def _check_same(folder: Path, settings: dict[str, Any]) -> None:
     defaults = {known.name: _default(known) for known in dataclasses.fields(CompareConfig)}
     for name in [*settings, *(old.keys() - settings.keys() - _MAY_CHANGE)]:
         before, now = (told.get(name, defaults.get(name)) for told in (old, settings))
-        if name in _MAY_GROW and isinstance(before, list) and isinstance(now, list):
-            dropped = [seed for seed in before if seed not in now]
+        if name in _MAY_GROW:
+            dropped = _dropped(before or [], now or [])
             if dropped:
                 raise ValueError(
                     f"{name} is {now}, but the comparison that {str(folder)!r} holds has {dropped} "
-                    "too; there may be new ones, but name those that are there as well, or set "
-                    "overwrite_output_dir to begin anew"
+                    "too; there may be new ones, but name those that are there as well, as they "
+                    "are, or set overwrite_output_dir to begin anew"
                 )
         elif before != now:
             raise ValueError(
@@ -241,6 +241,14 @@ def _check_same(folder: Path, settings: dict[str, Any]) -> None:
                 "holds; go on with the same settings, compare into another folder, or set "
                 "overwrite_output_dir to begin anew"
             )
+
+
+def _dropped(before: Collection[Any], now: Collection[Any]) -> list[Any] | dict[str, Any]:
+    """Of a list or of settings by name, what is no longer there, or no longer as it was."""
+    if not isinstance(before, Mapping):
+        return [value for value in before if value not in now]
+    new = now if isinstance(now, Mapping) else {}
+    return {name: told for name, told in before.items() if name not in new or new[name] != told}
 
 
 def _default(known: dataclasses.Field[Any]) -> Any:

@@ -119,6 +119,18 @@ def test_a_comparison_of_two_algorithms_one_of_which_fails_at_first(small, tmp_p
     assert main([*again, "--seeds", "3"]) == 2
     assert "seeds is [3], but the comparison that" in capsys.readouterr().err
 
+    # Another arm, later still.
+    before = written(out / "cells") | written(out / "starts")
+    settings = yaml.safe_load((out / "compare.yaml").read_text())
+    grown = {**settings, "arms": {"half": {"like": "murphy_mars", "max_steps": 1}}}
+    (tmp_path / "grown.yaml").write_text(yaml.safe_dump(grown))
+    again = ["compare", "--config", f"{tmp_path}/grown.yaml", "--output_dir", str(out)]
+    assert main(again) == 0
+    assert "5 of 7 cells and evaluations are there" in capsys.readouterr().out
+    assert before.items() <= (written(out / "cells") | written(out / "starts")).items()
+    found = json.loads((out / "comparison.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["base", "grpo", "murphy_mars", "half"]
+
 
 def test_an_evaluation_of_another_starting_model_is_not_gone_on_with(small):
     config = CompareConfig(**{**small, "model": "embedded", "iterations": 3})
@@ -307,6 +319,14 @@ def test_other_settings_in_the_same_folder_are_refused(small, tmp_path, capsys):
     assert "has [1, 2] too; there may be new ones" in said
     said = refused({**told, "seeds": [0], "new": 1})
     assert "new is None, but 1 in the comparison" in said
+    said = refused({**told, "seeds": [0], "algorithms": ["grpo", "naive"]})
+    assert "algorithms is ['grpo', 'murphy_mars'], but the comparison that" in said
+    assert "has ['naive'] too" in said
+    for now in (None, {"mine": {"like": "grpo", "temperature": 1.0}}):
+        old = {**told, "seeds": [0], "arms": {"mine": {"like": "grpo"}}}
+        (out / "compare.yaml").write_text(yaml.safe_dump(old))
+        with pytest.raises(ValueError, match=r"has \{'mine': \{'like': 'grpo'\}\} too"):
+            compare(CompareConfig(**small, arms=now))
     assert [path.name for path in out.iterdir()] == ["compare.lock", "compare.yaml"]
     (out / "compare.yaml").write_text("[")
     assert main(flags(small)) == 2
