@@ -6,6 +6,7 @@ and (all but `Task`, which is large) a round trip through JSON.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -372,13 +373,14 @@ class Episode:
 
 
 class _ReadOnly(Mapping[str, Any]):
-    """A dict that cannot be changed."""
+    """A dict of JSON values that cannot be changed; lists and dicts in it are given as copies."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
 
     def __getitem__(self, key: str) -> Any:
-        return self._values[key]
+        value = self._values[key]
+        return copy.deepcopy(value) if isinstance(value, list | dict) else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -83,6 +83,7 @@ FLOORS = [
     ["murphy_agents.config", "murphy_agents.strategies"],
     [
         "murphy_agents.metrics",
+        "murphy_agents.costs",
         "murphy_agents.checkpoint",
         "murphy_agents.run.provenance",
         "murphy_agents.run.origin",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import record
+from benchmarks.compare import expected, record
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -221,3 +221,9 @@ def test_the_gain_over_the_filter_is_that_of_its_pair():
     )
     gain = line.split("|")[5].strip()
     assert says(f"MaRS passes learning from the teacher's right answers**, by {gain} points")
+
+
+def test_what_was_added_to_an_expectation_is_of_the_report():
+    (told,) = (e.after for found in expected.load().values() for e in found if e.after)
+    loud = cell("probe: how it is done", "supervised-filtered", "loud first attempts")
+    assert f"{loud} % of the filtered models' first attempts are loud" in told

@@ -34,27 +34,27 @@ def main(arguments=None):
 
 def _run(options, home):
     """Do the worlds' comparisons and write their results; what failed."""
-    from benchmarks.compare.collect import note_machine, world_of
+    from benchmarks.compare.collect import names_of, note_machine, world_of
     from murphy_agents.compare.run import compare
 
     failed = {}
     chosen = [worlds.file_of(name) for name in options.world or [worlds.DEFAULT]]
     runs = RUNS / "quick" if options.quick else RUNS
-    configs = [
-        worlds.config(file, runs / file.stem, options.processes, options.quick, options.seeds)
-        for file in chosen
-    ]
-    for file, config in zip(chosen, configs, strict=True):
+    configs = []
+    for file in chosen:
+        told = file, runs / file.stem, options.processes, options.quick
+        own = worlds.config(*told)
+        configs.append((own, worlds.config(*told, worlds.seeds(own, options.seeds))))
+    for file, (own, config) in zip(chosen, configs, strict=True):
         print(f"world {file.stem}")
         kept = files.results_file(home, file.stem)
         try:
+            files.check_kept(kept, names_of(config), options.partial)
             with note_machine(config):
                 went_wrong = dict(compare(config).failed)
             failed |= went_wrong
-            files.keep(
-                world_of(file.stem, config, _command(file, options), went_wrong), kept,
-                options.partial,
-            )  # fmt: skip
+            command = _command(file, options.quick, own, config)
+            files.keep(world_of(file.stem, config, command, went_wrong, own), kept, options.partial)
         except (ValueError, OSError) as error:  # the other worlds go on
             print(f"world {file.stem}: {error}", file=sys.stderr)
             failed[file.stem] = str(error)
@@ -64,11 +64,11 @@ def _run(options, home):
     return failed
 
 
-def _command(file, options):
+def _command(file, is_quick, own, config):
     world = file.stem if file.parent == worlds.FOLDER else str(file)
     words = ["python", "-m", package.__name__, "--world", world]
-    seeds = ["--seeds", *map(str, options.seeds)] if options.seeds else []
-    return shlex.join([*words, *(["--quick"] if options.quick else []), *seeds])
+    seeds = ["--seeds", *map(str, config.seeds)] if set(config.seeds) != set(own.seeds) else []
+    return shlex.join([*words, *(["--quick"] if is_quick else []), *seeds])
 
 
 def _parser():
@@ -80,7 +80,8 @@ def _parser():
     )  # fmt: skip
     parser.add_argument(
         "--seeds", nargs="+", type=int, metavar="S",
-        help="of training; default the world's own; those of a later call are added",
+        help="of training; default the world's own; those that are there stay, and a verdict "
+        "takes as many runs as the world's own seeds make",
     )  # fmt: skip
     parser.add_argument(
         "--report", action="store_true", help="train nothing, make the report of what is there"

@@ -17,9 +17,9 @@ from benchmarks.compare import record
 from benchmarks.compare.starts import loud_share
 from murphy_agents.compare import cells
 from murphy_agents.compare.arms import FOR_SOME
-from murphy_agents.compare.costs import COSTS, spent
 from murphy_agents.compare.results import check_same_tasks
 from murphy_agents.config import TrainConfig
+from murphy_agents.costs import COSTS, spent
 from murphy_agents.evaluation.result import SUMMARY_FILE, Evaluation
 from murphy_agents.files import write_atomically
 from murphy_agents.log import read_history
@@ -45,7 +45,7 @@ _RESUMED = re.compile(r"^resuming from .* steps done", re.MULTILINE)
 """A line of a run's log."""
 
 
-def world_of(name, config, command, failed):
+def world_of(name, config, command, failed, as_planned=None):
     """The record of a comparison, as far as it is done.
 
     Args:
@@ -53,6 +53,8 @@ def world_of(name, config, command, failed):
         config: of the comparison.
         command: that makes it.
         failed: what went wrong, by the name of the run.
+        as_planned: its settings as they were planned, which decide how many runs are enough for a
+            verdict; None: `config`.
 
     Raises:
         ValueError: nothing is finished, or an evaluation has more runs than can be written.
@@ -93,7 +95,7 @@ def world_of(name, config, command, failed):
         },
         settings={k: v for k, v in asdict(config).items() if k not in _OF_THE_PLACE},
         arms={job.row: _settings(job, config) for job in reversed(done) if job.train},
-        planned=dict(Counter(job.row for job in jobs)),
+        planned=dict(Counter(job.row for job in cells.jobs(as_planned or config))),
         failed=failed_by_arm(jobs, failed),
         command=command,
         commits=tuple(sorted({name.removesuffix(_CHANGED) for name in programs})),
@@ -249,17 +251,28 @@ def _date(done):
 def note_machine(config):
     """Write down where what is left of a comparison is done within, for the record of it.
 
-    The note is taken back where the comparison was refused.
+    The note is taken back where nothing was done: the comparison was refused.
     """
     file, here = Path(config.output_dir, _MACHINES), _machine(config.num_processes)
     there, anew = _noted(file), config.overwrite_output_dir
-    if anew or not all(job.is_finished for job in cells.jobs(config)):
+    done = _finished(config)
+    if anew or len(done) < len(cells.jobs(config)):
         _note(file, [*(each for each in there if each != here and not anew), here])
     try:
         yield
     except (ValueError, OSError):
-        _note(file, there)
+        if _finished(config) == done:
+            _note(file, there)
         raise
+
+
+def _finished(config):
+    return {str(job) for job in cells.jobs(config) if job.is_finished}
+
+
+def names_of(config):
+    """Of all runs of a comparison, as their records have them."""
+    return {str(record.Run(job.row, job.start, job.seed, ())) for job in cells.jobs(config)}
 
 
 def _note(file, machines):

@@ -166,7 +166,7 @@ def _found(world, expected):
         return Finding(expected, missing, num_planned=planned)
     interval, num = difference(world, *where), len(differences)
     p = p_value(world, *where, expected.nearest(interval.mean))
-    return Finding(expected, UNDECIDED, interval, num, max(planned, num), p)
+    return Finding(expected, UNDECIDED, interval, num, planned or num, p)
 
 
 def _judged(found, p_holm):

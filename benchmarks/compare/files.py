@@ -1,5 +1,6 @@
 """Where results and report lie, and how the second is made of the first."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -33,22 +34,56 @@ def load(folder):
 def keep(world, file, partial=False):
     """Write a world's record, in place of one all of whose runs it has too.
 
+    Where no machine was noted and the runs are those of the file, they keep the one it names.
+
     Raises:
         ValueError: the file has runs that are not in this one, and `partial` does not allow that.
     """
-    if file.exists() and not partial:
-        try:
-            there = {str(run) for run in record.load(file).runs}
-        except ValueError as error:
-            raise ValueError(f"{error}; or give --partial to replace it") from error
-        lost = sorted(there - {str(run) for run in world.runs})
-        if lost:
-            raise ValueError(
-                f"{file} holds {len(there)} runs and {len(world.runs)} are finished, of "
-                f"{len(world.runs) + world.num_missing} that are planned; {len(lost)} would be "
-                f"lost, the first {lost[0]!r}; finish them, or give --partial to replace them"
-            )
+    there = _kept(file, partial)
+    if not partial and (lost := sorted(_names(there) - _names(world))):
+        raise ValueError(
+            f"{file} holds {len(there.runs)} runs and {len(world.runs)} are finished, of "
+            f"{len(world.runs) + world.num_missing} that are planned; {len(lost)} would be "
+            f"lost, the first {lost[0]!r}; finish them, or give --partial to replace them"
+        )
+    if there and not world.machine and set(record.lines(world)) <= set(record.lines(there)):
+        world = dataclasses.replace(world, machine=there.machine)
     record.save(world, file)
+
+
+def check_kept(file, planned, partial=False):
+    """Refuse, before anything is run, to replace runs that will not be made again.
+
+    Args:
+        file: with a world's record, or nothing yet.
+        planned: names of the runs to be there in the end.
+        partial: whether they may be lost.
+
+    Raises:
+        ValueError: the file has other runs, or cannot be read.
+    """
+    lost = sorted(_names(_kept(file, partial)) - planned)
+    if lost and not partial:
+        raise ValueError(
+            f"{file} holds {len(lost)} runs that are none of these, the first {lost[0]!r}, and "
+            "would be replaced; ask for their seeds too, or give --partial"
+        )
+
+
+def _kept(file, partial):
+    """The record in a file; None of no file, and of one that cannot be read but may be lost."""
+    if not file.exists():
+        return None
+    try:
+        return record.load(file)
+    except ValueError as error:
+        if partial:
+            return None
+        raise ValueError(f"{error}; or give --partial to replace it") from error
+
+
+def _names(world):
+    return {str(run) for run in world.runs} if world else set()
 
 
 def write_report(folder, expectations=None):
@@ -100,7 +135,7 @@ def _figures(world, found, bounds):
         "expected": [
             {"difference": f.expectation.pair, "expected": f.expectation.told,
              "found": _listed(f.interval), "pairs": [f.num_pairs, f.num_planned], "p": f.p,
-             "p_holm": f.p_holm, "verdict": f.verdict}
+             "p_holm": f.p_holm, "verdict": f.verdict, "after": f.expectation.after}
             for f in found
         ],
         "loud": [

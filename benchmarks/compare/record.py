@@ -145,8 +145,16 @@ def dumps(world):
         for known in dataclasses.fields(world)
         if known.name != "runs"
     }
-    lines = [head, *map(dataclasses.asdict, world.runs)]
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    return "".join(f"{line}\n" for line in (_line(head), *lines(world)))
+
+
+def lines(world):
+    """Of the runs."""
+    return [_line(dataclasses.asdict(run)) for run in world.runs]
+
+
+def _line(values):
+    return json.dumps(values, separators=(",", ":"))
 
 
 def save(world, file):

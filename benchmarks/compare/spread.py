@@ -62,12 +62,14 @@ def of_pairs(world, arm, other, iteration, subset):
     return len(found), stdev(found) if len(found) > 1 else None
 
 
-def detectable(sd, num_pairs, alpha, added=0.0):
-    """The smallest true difference that Student's t over pairs finds in `POWER` of the cases.
+def detectable(sd, num_pairs, alpha, added=0.0, half_width=0.0):
+    """The smallest true difference from a bound that `POWER` of such comparisons would find.
 
-    Two-sided at level alpha, for normal differences with that standard deviation: the d with
-    P(|T| > t_alpha) = POWER, T noncentral with d / sqrt(sd^2 / n + added); `added` is the variance
-    that pairs share (`significance.shared_variance`). Where nothing varies, any difference is found
+    Found: Student's t over the pairs, two-sided at level alpha, and a mean further than half_width
+    from the bound, so that an interval of that half width, which covers tasks too, lies wholly
+    beyond it. Differences are taken as normal with that standard deviation; `added` is the variance
+    that pairs share (`significance.shared_variance`), and the interval's width is taken as it is.
+    alpha 1: by the interval alone. Where nothing varies, any difference beyond half_width is found
     if so many pairs of one sign can reach alpha at all (2 / 2^n); else none is, and it is None.
 
     Raises:
@@ -75,44 +77,32 @@ def detectable(sd, num_pairs, alpha, added=0.0):
     """
     if num_pairs < 2:
         raise ValueError(f"num_pairs is {num_pairs}; their spread cannot be told from one")
-    if sd == 0 and (not added or 2 / 2**num_pairs > alpha):
-        return 0.0 if 2 / 2**num_pairs <= alpha else None
+    is_reached = 2 / 2**num_pairs <= alpha
+    if sd == 0 and not (added and is_reached):
+        return half_width if is_reached else None
     from scipy.optimize import brentq
     from scipy.stats import t
 
-    limit = float(t.ppf(1 - alpha / 2, num_pairs - 1))
-    shift = brentq(lambda d: power(d, limit, num_pairs - 1) - POWER, 0.0, 3 * limit + 10)
-    return float(shift) * math.sqrt(sd**2 / num_pairs + added)
+    error = math.sqrt(sd**2 / num_pairs + added)
+    limit, least = float(t.ppf(1 - alpha / 2, num_pairs - 1)), half_width / error
+
+    def too_little(shift):
+        return power(shift, limit, num_pairs - 1, least) - POWER
+
+    if too_little(0.0) >= 0:
+        return 0.0
+    return float(brentq(too_little, 0.0, 3 * limit + least + 10)) * error
 
 
-def decidable(sd, num_pairs, alpha, half_width, added=0.0):
-    """The smallest true difference from a bound that is judged in `POWER` of the cases.
-
-    As `detectable`, where an interval of that half width, which covers tasks too, must also lie
-    wholly beyond the bound. Its middle varies by sqrt(sd^2 / n + added), its width is taken as it
-    is.
-
-    Raises:
-        ValueError: fewer than two pairs.
-    """
-    found = detectable(sd, num_pairs, alpha, added)
-    if found is None:
-        return None
-    from scipy.stats import norm
-
-    beyond = half_width + float(norm.ppf(POWER)) * math.sqrt(sd**2 / num_pairs + added)
-    return max(found, beyond)
-
-
-def power(shift, limit, freedom):
-    """P(|T| > limit) of the noncentral t, averaged over its chi-square at even quantiles.
+def power(shift, limit, freedom, least=0.0):
+    """P(|T| > limit and |its numerator| > least), T noncentral t, by its chi-square's quantiles.
 
     `scipy.stats.nct` gives nan in its far tail.
     """
     from scipy.stats import chi2, norm
 
     evenly = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    limits = limit * np.sqrt(chi2.ppf(evenly, freedom) / freedom)
+    limits = np.maximum(limit * np.sqrt(chi2.ppf(evenly, freedom) / freedom), least)
     return float((norm.sf(limits - shift) + norm.cdf(-limits - shift)).mean())
 
 

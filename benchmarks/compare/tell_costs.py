@@ -127,9 +127,10 @@ def noise(world, subset, found, expectations):
             "Half width: of the interval, which covers tasks too. Seen: the smallest true "
             f"difference, in points, that {100 * spread.POWER:g} % of such "
             "comparisons would have told from a bound, by Student's t over the pairs of runs, "
-            "given the spread that was seen; for these tasks and starting models. Judged: the same "
-            "where the interval must be beyond the bound too, as verdicts ask. They are '-' where "
-            "nothing varies and there are too few pairs to tell.",
+            "given the spread that was seen; for these tasks and starting models. Judged: what "
+            "verdicts ask, at Holm's first step with the interval beyond the bound too, or by the "
+            "interval alone where it alone decides. They are '-' where nothing varies and there "
+            "are too few pairs to tell.",
         )
 
 
@@ -145,6 +146,6 @@ def _power(world, found, family):
     told = (
         spread.detectable(sd, pairs, expected.ALPHA, added),
         spread.detectable(sd, pairs, first_step, added),
-        spread.decidable(sd, pairs, first_step, half_width, added),
+        spread.detectable(sd, pairs, first_step if e.family else 1.0, added, half_width),
     )
     return [*line, percent(sd), *map(percent, told)]

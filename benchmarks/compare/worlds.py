@@ -3,6 +3,7 @@
 What trains is imported when settings are asked for: a report needs the names alone.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -75,6 +76,24 @@ def config(file, output_dir, processes=None, quick=False, seeds=None):
         own["seeds"] = seeds
     made = CompareConfig(**{**values, **own})
     return _small(made) if quick else made
+
+
+def seeds(own, asked):
+    """Of a comparison: those that are asked for, or the world's own, beside those that are there.
+
+    Args:
+        own: the settings of the world, with the folder where its runs are.
+        asked: seeds of training, or None.
+    """
+    from murphy_agents.compare.run import SETTINGS
+
+    file = Path(own.output_dir, SETTINGS)
+    there = []
+    if file.exists() and not own.overwrite_output_dir:
+        with contextlib.suppress(yaml.YAMLError, TypeError):  # the comparison tells what is wrong
+            there = yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"]
+    new = own.seeds if asked is None else asked
+    return [*there, *(seed for seed in new if seed not in there)]
 
 
 def _small(whole):

@@ -10,6 +10,7 @@ from statistics import fmean
 from murphy_agents.card import names
 from murphy_agents.card.told import Told
 from murphy_agents.config import TrainConfig
+from murphy_agents.costs import spent
 
 _TOLD_ELSEWHERE = {
     "model", "tasks", "algorithm", "make_algorithm", "output_dir", "overwrite_output_dir",
@@ -50,10 +51,8 @@ def figures(history: Sequence[Mapping[str, float]]) -> str:
     """Sums over a run's steps, and means over the first and the last tenth of them."""
     if not history:
         return "No step was taken: the weights are those that it began with."
-    problems, generations, tokens = (
-        sum(metrics.get(name, 0.0) for metrics in history)
-        for name in ("num_problems", "num_generations", "trained_tokens")
-    )
+    problems = sum(metrics.get("num_problems", 0.0) for metrics in history)
+    generations, tokens = (spent(history, name) for name in ("generations", "trained tokens"))
     width = max(1, len(history) // 10)
     ends = {_counted("first", width): history[:width], _counted("last", width): history[-width:]}
     there = sorted({name for metrics in history for name in metrics})

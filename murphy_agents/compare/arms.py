@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from murphy_agents.compare.budget import shape
-from murphy_agents.compare.costs import BUDGETS
 from murphy_agents.config import TrainConfig
+from murphy_agents.costs import BUDGETS
 from murphy_agents.settings import by_field, short_names
 
 ALGORITHMS = ("grpo", "murphy_mars", "murphy_mers", "naive", "tree_without_credit")

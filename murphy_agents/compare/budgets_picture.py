@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from murphy_agents.compare.costs import BUDGETS
 from murphy_agents.compare.results import Row
+from murphy_agents.costs import BUDGETS
 from murphy_agents.show import curves
 
 _MOST = len(curves.COLOURS) - 1

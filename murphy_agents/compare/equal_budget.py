@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from murphy_agents import files
-from murphy_agents.compare.costs import spent
+from murphy_agents.costs import spent
 from murphy_agents.log import read_history
 from murphy_agents.run.folder import FINAL
 

@@ -64,8 +64,8 @@ def _curve(ax: Any, row: Row, metric: str, colour: str, style: Any) -> bool:
         for run in row.runs
         if (points := curves.series(run.history, metric))
     ]
-    # To the end of the shortest run: beyond, a mean would be of fewer runs.
-    end = min((max(line) for line in smoothed), default=0)
+    # To the end of the shortest run, where it has the metric or not: beyond, runs are fewer.
+    end = min((run.history[-1]["step"] for run in row.runs if run.history), default=0)
     steps = sorted({step for line in smoothed for step in line if step <= end})
     if not steps:
         return False

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from murphy_agents.compare.costs import BUDGETS, spent
+from murphy_agents.costs import BUDGETS, spent
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.metrics import Metrics
 from murphy_agents.stats.resampling import Clusters, Interval, difference

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from murphy_agents.compare.costs import BUDGETS, COSTS
 from murphy_agents.compare.results import Point, Row, Run, curve_tasks, shared_tasks
+from murphy_agents.costs import BUDGETS, COSTS
 from murphy_agents.evaluation.result import Evaluation
 from murphy_agents.show.tables import Table, percent, points, spread
 from murphy_agents.show.text import fenced, wrapped
@@ -267,7 +267,7 @@ def _row_json(row: Row, tasks: Sequence[str], on_the_way: Sequence[str]) -> dict
                 "pass_at_1": _rates(run.evaluation, tasks),
                 "steps": len(run.history),
                 "cost": {name: run.cost(name) for name in _SPENT[1:]},
-                "curve": [_run_point_json(run, *point, on_the_way) for point in run.curve],
+                "curve": _run_curve_json(run, on_the_way),
                 "evaluation_s": run.evaluation.seconds,
             }
             for run in row.runs
@@ -283,13 +283,21 @@ def _point_json(point: Point) -> dict[str, Any]:
     }
 
 
-def _run_point_json(run: Run, step: int, found: Evaluation, tasks: Sequence[str]) -> dict[str, Any]:
-    # Runs that are no part of a curve may have evaluations of their own, with tasks that broke.
-    there = found.by_task(1)
-    judged = [task for task in tasks if task in there]
-    rates = _rates(found, judged) if judged else [None] * found.iterations
-    cost = {name: run.cost(name, step) for name in _SPENT[1:]}
-    return {"step": step, "cost": cost, "pass_at_1": rates}
+def _run_curve_json(run: Run, tasks: Sequence[str]) -> list[dict[str, Any]]:
+    """On the tasks of the rows' curves, as far as all evaluations of this run have a verdict."""
+    # A run that is no part of a curve may lack some; without a whole curve, none is shared.
+    judged = [found.by_task(1).keys() for _, found in run.curve]
+    own = [
+        task for task in tasks or (judged[0] if judged else ()) if all(task in j for j in judged)
+    ]
+    return [
+        {
+            "step": step,
+            "cost": {name: run.cost(name, step) for name in _SPENT[1:]},
+            "pass_at_1": _rates(found, own) if own else [None] * found.iterations,
+        }
+        for step, found in run.curve
+    ]
 
 
 def _interval_json(found: Interval) -> dict[str, float | None]:

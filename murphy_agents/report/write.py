@@ -19,6 +19,7 @@ from rich.console import Console
 
 from murphy_agents import card
 from murphy_agents.config import TrainConfig
+from murphy_agents.costs import spent
 from murphy_agents.files import write_atomically
 from murphy_agents.log import read_history
 from murphy_agents.metrics import Metrics
@@ -120,10 +121,10 @@ def settings(config: TrainConfig) -> str:
 def seconds(history: Sequence[Metrics], both: BeforeAfter | None) -> str:
     """What the parts of a run took, in a line."""
     names = ("generation", "execution", "update")
-    taken = [(name, sum(m.get(f"seconds/{name}", 0.0) for m in history)) for name in names]
+    taken = [(name, spent(history, f"{name} s")) for name in names]
     if both:
         taken.append(("evaluation", both.base.seconds + both.trained.seconds))
-    listed = ", ".join(f"{name} {spent:.1f}" for name, spent in taken)
+    listed = ", ".join(f"{name} {number:.1f}" for name, number in taken)
     return f"{listed} (execution: waiting for verdicts after the last completion of a turn)"
 
 

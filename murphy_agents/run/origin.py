@@ -41,11 +41,15 @@ class Origin:
     is_changed: bool = False
     """Whether its program differed from the commit's: what is installed, and benchmarks' Python."""
     gone_on_with: Sequence[str] = ()
-    """Other programs that later steps were made with, in their order, named as in `programs`."""
+    """Other programs that it was gone on with, in their order, named as in `programs`.
+
+    Of one that was stopped before its first checkpoint no step is left. `versions` are the first
+    one's.
+    """
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """Those of all steps: commits, "COMMIT with changes"; empty where none is known."""
+        """Those that it ran: commits, "COMMIT with changes"; empty where none is known."""
         if self.commit is None:
             return ()
         return _named(self.commit, self.is_changed), *self.gone_on_with

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from murphy_agents.costs import spent
 from murphy_agents.metrics import Metrics
 
 _COUNTED = {
@@ -27,7 +28,7 @@ def summary(history: Sequence[Metrics], folder: Path) -> str:
         f"{len(history)} {'step' if len(history) == 1 else 'steps'}, "
         f"{total['num_problems']:.0f} problems, "
         f"{total['num_generations']:.0f} generations, "
-        f"{total['trained_tokens']:.0f} tokens trained",
+        f"{spent(history, 'trained tokens'):.0f} tokens trained",
         f"first step: {_rewards(first)}; last step: {_rewards(last)}",
         *_repairs(history),
         f"{total['num_zero_signal_groups']:.0f} of {total['num_trained_groups']:.0f} groups "

@@ -133,11 +133,13 @@ def overlap(
         raise ValueError(f"threshold is {threshold!r}; give a share above 0, at most 1")
     training, evaluation = list(training), list(evaluation)
     asked = n, threshold, _digest_of(training, evaluation)
-    if asked not in _kept:
+    found = _kept.get(asked)
+    if found is None:
+        found = _overlap(training, evaluation, n, threshold)
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
-        _kept[asked] = _overlap(training, evaluation, n, threshold)
-    return _kept[asked]
+        _kept[asked] = found
+    return found
 
 
 def _digest_of(training: Sequence[Task], evaluation: Sequence[Task]) -> str:

@@ -23,6 +23,7 @@ from benchmarks.compare import (
     record,
     significance,
     spread,
+    tell,
     worlds,
 )
 from benchmarks.compare.analysis import difference, mechanism, pairs_of, pass_at_1, run_differences
@@ -114,6 +115,34 @@ def test_a_record_of_fewer_runs_does_not_replace_one_of_more(tmp_path):
     files.keep(part, file, partial=True)
     assert len(record.load(file).runs) == 6
     assert [path.name for path in tmp_path.iterdir()] == ["repair.jsonl"]
+
+
+def test_runs_that_would_be_lost_are_told_before_any_is_made(tmp_path):
+    file = tmp_path / "repair.jsonl"
+    names = {str(run) for run in small().runs}
+    files.check_kept(file, set())  # nothing is there yet
+    files.keep(small(), file)
+    files.check_kept(file, {*names, "grpo of warm-9, seed 0"})
+    lost = "murphy_mars of warm-0, seed 0"
+    with pytest.raises(ValueError, match=f"holds 1 runs that are none of these, the first '{lost}"):
+        files.check_kept(file, names - {lost})
+    files.check_kept(file, names - {lost}, partial=True)
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 1 is no JSON.* --partial"):
+        files.check_kept(file, names)
+    files.check_kept(file, names, partial=True)
+
+
+def test_a_record_keeps_its_machine_where_none_was_noted_of_the_same_runs(tmp_path):
+    file = tmp_path / "repair.jsonl"
+    unnoted = dataclasses.replace(small(), machine={})
+    assert small().machine
+    files.keep(small(), file)
+    files.keep(unnoted, file)
+    assert record.load(file).machine == small().machine
+    again = tuple(dataclasses.replace(run, costs={"update s": 9.0}) for run in unnoted.runs)
+    files.keep(dataclasses.replace(unnoted, runs=again), file)
+    assert record.load(file).machine == {}
 
 
 def test_a_smaller_comparison_that_is_whole_takes_no_run_away(tmp_path):
@@ -325,6 +354,11 @@ def test_fewer_pairs_than_planned_give_no_verdict():
     (found,) = findings(planned, [expectation("above")])
     assert (found.num_pairs, found.num_planned, found.verdict) == (6, 8, "incomplete")
     assert planned.num_missing == 4
+    more = dataclasses.replace(many(APART), planned={"good": 4, "bad": 4})
+    (found,) = findings(more, [expectation("above")])
+    assert (found.num_pairs, found.num_planned, found.verdict) == (6, 4, "held")
+    numbers = [tell._of_planned(6, planned) for planned in (8, 6, 4, 0)]
+    assert numbers == ["6 of 8", "6", "6, 4 planned", "6"]
 
 
 def test_what_failed_is_told_apart_from_what_was_not_run():
@@ -575,15 +609,25 @@ def test_what_could_have_been_seen():
         spread.detectable(0.1, 1, 0.05)
 
 
-def test_what_is_judged_must_be_beyond_the_interval_too():
-    seen = spread.detectable(0.1, 10, 0.05)
-    assert spread.decidable(0.1, 10, 0.05, half_width=0.0) == seen
+@pytest.mark.parametrize("half_width", [0.0, 0.06, 0.08, 0.2])
+def test_what_is_judged_is_told_apart_by_pairs_and_by_the_interval(half_width):
+    found = spread.detectable(0.1, 10, 0.05, half_width=half_width)
+    drawn = np.random.default_rng(0).normal(found, 0.1, (100_000, 10))
+    error = drawn.std(axis=1, ddof=1) / math.sqrt(10)
+    is_seen = abs(drawn.mean(axis=1)) > t.ppf(0.975, 9) * error
+    is_beyond = abs(drawn.mean(axis=1)) > half_width
+    assert (is_seen & is_beyond).mean() == pytest.approx(spread.POWER, abs=0.006)
+
+
+def test_what_is_judged_by_the_interval_alone():
     # 80 % of normal draws are above -0.8416 deviations.
-    wide = spread.decidable(0.1, 10, 0.05, half_width=0.2)
-    assert wide == pytest.approx(0.2 + 0.8416 * 0.1 / math.sqrt(10), abs=1e-5)
-    assert spread.decidable(0.0, 4, 0.05, half_width=0.2) is None
-    drawn = np.random.default_rng(0).normal(wide, 0.1 / math.sqrt(10), 100_000)
-    assert (drawn - 0.2 > 0).mean() == pytest.approx(spread.POWER, abs=0.01)
+    alone = spread.detectable(0.1, 10, 1.0, half_width=0.05)
+    assert alone == pytest.approx(0.05 + 0.8416 * 0.1 / math.sqrt(10), abs=1e-4)
+    assert alone < spread.detectable(0.1, 10, 0.05, half_width=0.05)
+    # Where nothing varies, it is the interval, if there are pairs enough.
+    assert spread.detectable(0.0, 10, 0.05, half_width=0.05) == 0.05
+    assert spread.detectable(0.0, 4, 0.05, half_width=0.05) is None
+    assert spread.detectable(0.1, 10, 1.0) == 0
 
 
 @pytest.mark.parametrize("freedom", [3, 9])
@@ -762,6 +806,22 @@ def test_a_quick_world_is_small_whatever_it_is(tmp_path):
     assert quick.algorithms == whole.algorithms
 
 
+def test_seeds_that_are_there_stay(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("algorithms: [grpo]\nseeds: [0, 1, 2]\n")
+    own = worlds.config(file, tmp_path)
+    assert worlds.seeds(own, None) == [0, 1, 2]
+    assert worlds.seeds(own, [5]) == [5]
+    for told in ("[", "seeds"):
+        (tmp_path / "compare.yaml").write_text(told)
+        assert worlds.seeds(own, [5]) == [5]
+    (tmp_path / "compare.yaml").write_text("seeds: [5, 1]")
+    assert worlds.seeds(own, [5, 6]) == [5, 1, 6]
+    assert worlds.seeds(own, None) == [5, 1, 0, 2]
+    anew = dataclasses.replace(own, overwrite_output_dir=True)
+    assert worlds.seeds(anew, [6]) == [6]
+
+
 def test_settings_that_do_not_exist_are_named(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("algoritms: [grpo]\n")
@@ -806,9 +866,10 @@ def finish(config, found, way=()):
 def test_the_machine_of_a_record_is_that_of_its_runs(tmp_path, monkeypatch):
     config = comparison(tmp_path, eval_tasks="embedded:test?num_tasks=4")
 
-    def done_on(name, refused=False, **others):
+    def done_on(name, refused=False, work=lambda: None, **others):
         monkeypatch.setattr(collect, "_machine", lambda num: {"processor": name})
         with collect.note_machine(dataclasses.replace(config, **others)):
+            work()
             if refused:
                 raise FileExistsError("another process compares into it")
 
@@ -823,9 +884,11 @@ def test_the_machine_of_a_record_is_that_of_its_runs(tmp_path, monkeypatch):
         with pytest.raises(FileExistsError):
             done_on("third", refused=True, **others)
     assert collect._machine_of(config) == {"processor": "first", "others": 1}
-    finish(config, evaluation({"a": 1}))
+    with pytest.raises(FileExistsError):  # after all was done
+        done_on("fourth", refused=True, work=lambda: finish(config, evaluation({"a": 1})))
+    assert collect._machine_of(config) == {"processor": "fourth", "others": 2}
     done_on("reader")  # nothing is left to do
-    assert collect._machine_of(config) == {"processor": "first", "others": 1}
+    assert collect._machine_of(config) == {"processor": "fourth", "others": 2}
     done_on("last", overwrite_output_dir=True)
     assert collect._machine_of(config) == {"processor": "last"}
 
@@ -840,6 +903,8 @@ def test_curves_count_tasks_that_every_checkpoint_judged(tmp_path):
     finish(config, evaluation(dict.fromkeys(tasks, 1)), way)
     found = collect.world_of("mine", config, "command", {})
     assert found.num_broken_on_curves == 1
+    more = dataclasses.replace(config, seeds=[0, 1], curve_steps=None)
+    assert collect.world_of("mine", config, "command", {}, more).planned == {"base": 1, "grpo": 2}
     (trained,) = found.of("grpo")
     assert [point["pass_at_1"]["all"] for point in trained.curve] == [[1.0] * 3] * 2
 

@@ -15,7 +15,17 @@ import pytest
 from worlds_by_hand import ARMS, SETTINGS, costs, run, small, world
 
 from benchmarks.compare import __main__ as command_line
-from benchmarks.compare import expected, files, loud, page, pictures, record, tell_world, worlds
+from benchmarks.compare import (
+    expected,
+    files,
+    loud,
+    page,
+    pictures,
+    record,
+    tell_costs,
+    tell_world,
+    worlds,
+)
 from benchmarks.compare.wording import subset_of
 from murphy_agents.compare.arms import BASE
 from murphy_agents.compare.cells import RIVALS
@@ -292,6 +302,18 @@ def test_many_arms_are_compared_with_mars_too(num):
     assert [list(table.header) for table in tables] == [wanted, wanted]
 
 
+@pytest.mark.parametrize("curves", [None, "embedded:test", "embedded:selection"])
+def test_lines_of_other_tasks_than_their_ends_are_told(curves):
+    told = SETTINGS | {"eval_tasks": "embedded:test", "curve_tasks": curves}
+    (paid,) = (
+        block
+        for block in tell_costs.paid(world(small().runs, settings=told), "all")
+        if isinstance(block, page.Picture)
+    )
+    apart = "lines are of embedded:selection, marks and base of embedded:test"
+    assert (apart in paid.about) == (curves == "embedded:selection")
+
+
 def test_figures_can_be_had_as_json(tmp_path):
     files.write_figures(tmp_path / "f.json", {"commit": "abc"}, [small()], expected.load())
     found = json.loads((tmp_path / "f.json").read_text())
@@ -300,6 +322,10 @@ def test_figures_can_be_had_as_json(tmp_path):
     assert repair["pass_at_1"]["murphy_mars"][2][0] == 0.8125
     assert repair["against base"]["murphy_mars"][0] == 0.4375
     assert [e["verdict"] for e in repair["expected"]] == ["not told apart", "not run"]
+    later = [dataclasses.replace(expected.load()["repair"][0], after="on other tasks")]
+    files.write_figures(tmp_path / "f.json", {}, [small()], {"repair": later})
+    told = json.loads((tmp_path / "f.json").read_text())["worlds"]["repair"]["expected"]
+    assert [e["after"] for e in (*repair["expected"], *told)] == ["", "", "on other tasks"]
     assert (repair["made"]["commits"], repair["made"]["machine"]["cores"]) == (["abc"], 2)
     assert repair["runs"][0] == {"run": "grpo of warm-0, seed 0", "commit": "", "resumed": 0}
 

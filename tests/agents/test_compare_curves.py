@@ -96,7 +96,14 @@ def test_only_tasks_with_a_verdict_everywhere_count_and_curves_have_tasks_of_the
     none = evaluation({"x1": BROKEN, "y1": 1, "z1": BROKEN})
     arms["grpo"] = [replace(run, curve=((2, broken), (4, none))) for run in ARMS["grpo"]]
     assert rows(arms)[1].curve == ()
-    assert "No task has a verdict in every evaluation on the way" in " ".join(notes(told(arms)))
+    # Runs are told all the same, on what they have a verdict of everywhere: x1 and z1, then y1.
+    for alone, rates in ((((2, broken), (4, whole)), [0.5, 0.5]), (((2, none),), [1.0])):
+        runs = {"grpo": [replace(run, curve=alone) for run in ARMS["grpo"]]}
+        assert rows(runs)[0].curve == ()
+        points = to_json(told(runs))["rows"][0]["runs"][0]["curve"]
+        assert [point["pass_at_1"][0] for point in points] == rates
+    points = to_json(told(arms))["rows"][1]["runs"][0]["curve"]
+    assert [point["pass_at_1"][0] for point in points] == [None, None]
 
 
 def test_arms_without_points_are_named():

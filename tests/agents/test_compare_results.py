@@ -158,6 +158,10 @@ def test_a_task_without_a_verdict_is_left_out_everywhere():
     # Of a1, b1 and c1: one, in both starts.
     assert found("base", arms).pass_at_1[2].mean == pytest.approx(1 / 3)
     assert any(line.startswith("1 tasks lack a verdict") for line in notes(told(arms)))
+    # Runs are told on the tasks of their rows: those of MaRS solve two, three and three of them.
+    assert list(tables(told(arms)).values())[-1].rows[-1][3:] == ["0.0", "66.7", "100.0"]
+    listed = to_json(told(arms))["rows"][-1]["runs"][-1]["pass_at_1"]
+    assert listed == pytest.approx([0, 2 / 3, 1])
     nothing = evaluation({"a1": BROKEN, "a2": BROKEN, "b1": BROKEN, "c1": BROKEN})
     with pytest.raises(ValueError, match="no task has a verdict in every evaluation"):
         rows({"base": [Run("warm-0", nothing)]})
@@ -236,6 +240,16 @@ def test_the_picture_has_a_band_over_runs():
     assert len(first.collections) == 2
     assert first.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.5]]
     assert len(reached.containers) == 4
+    # A curve goes on to where its shortest run ended, though another has nothing to tell there.
+    quiet = [{"step": step, "solved/turn_1": 0.0} for step in (1, 2, 3, 4)]
+    del quiet[2]["solved/turn_1"], quiet[3]["solved/turn_1"]
+    told_to_3 = [{"step": step, "solved/turn_1": 1.0} for step in (1, 2, 3)]
+    both = [
+        Run("warm-0", GRPO["warm-0", 0], 0, quiet),
+        Run("warm-0", GRPO["warm-0", 0], 1, told_to_3),
+    ]
+    line = figure_of(rows({"grpo": both})).axes[0].lines[0]
+    assert line.get_xydata().tolist() == [[1, 0.5], [2, 0.5], [3, 1.0]]
     figure_of([])  # all failed
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from murphy_agents.compare.costs import BUDGETS, spent
 from murphy_agents.compare.equal_budget import Equal, Steps, read, settled
+from murphy_agents.costs import BUDGETS, spent
 
 METRICS = {
     "generations": "num_generations",

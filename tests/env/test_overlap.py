@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import sys
 import time
 
 import pytest
@@ -108,6 +109,26 @@ def test_the_report():
     }
     nothing = overlap([task("t", OTHER)], evaluation[1:])
     assert str(nothing) == "0 of 1 evaluation tasks may be among the 1 training tasks"
+
+
+def test_what_is_kept_is_of_the_same_question(monkeypatch):
+    module, asked = sys.modules["murphy_env.sources.overlap"], []
+    whole = module._overlap
+    monkeypatch.setattr(module, "_kept", {})
+    monkeypatch.setattr(module, "_overlap", lambda *about: asked.append(about) or whole(*about))
+    ones, others = [task("t"), task("u", OTHER)], [task("e")]
+    first = overlap(ones, others)
+    assert overlap(ones, others) is first
+    assert len(asked) == 1
+    overlap(ones, others, n=7)
+    overlap(ones, others, threshold=0.9)
+    assert overlap(others, ones) != first
+    assert overlap([task("t", OTHER)], others).pairs == ()
+    assert len(asked) == 5
+    for number in range(module._MOST_KEPT):
+        overlap([task(f"t{number}")], others)
+    assert len(module._kept) <= module._MOST_KEPT
+    assert overlap(ones, others) == first
 
 
 def test_a_long_report_is_cut_and_says_so():

@@ -90,6 +90,10 @@ def test_a_task_survives(travel):
 def test_metadata_cannot_be_changed():
     with pytest.raises(TypeError):
         task().metadata["a"] = 2
+    listed = task(metadata={"a": [1], "b": {"c": 2}})
+    listed.metadata["a"].append(2)
+    listed.metadata["b"]["c"] = 3
+    assert listed.metadata == {"a": [1], "b": {"c": 2}}
 
 
 def results(*statuses, **roles):

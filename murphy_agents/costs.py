@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from murphy_agents.metrics import Metrics
+Metrics = Mapping[str, float]
+"""Of one step."""
 
 
 def _metric(*names: str) -> Callable[[Metrics], float]:
