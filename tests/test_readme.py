@@ -129,6 +129,7 @@ HEDGE = "probe_hedge: what was reached"
 STRONG = "probe_strong: what was reached"
 PROBE = "probe: what was reached", "probe: differences"
 REPAIR = "repair: differences", "repair: how it is done"
+ARMS = "arms: what was reached", "arms: differences"
 CLAIMS = [
     ("MURPHY-MaRS is {} points above its start", REPAIR[0], "murphy_mars", "against `base`"),
     ("It ends {} points above the tree without credit",
@@ -160,6 +161,22 @@ CLAIMS = [
     ("attempts and solves {};", HEDGE, "base", "iteration 3"),
     ("; MaRS reaches {}, and naive", HEDGE, "murphy_mars", "iteration 3"),
     ("the last attempt alone is trained {}.", HEDGE, "naive_last", "iteration 3"),
+    ("It ends highest, at {},", ARMS[0], "discounted_turns_90", "iteration 3"),
+    ("first attempts of {}, where GRPO", ARMS[0], "discounted_turns_90", "iteration 1"),
+    ("where GRPO has {}. `discounted", ARMS[0], "grpo", "iteration 1"),
+    ("It ends at {}, with first", ARMS[0], "discounted_held_90", "iteration 3"),
+    ("with first attempts of {}, lower in", ARMS[0], "discounted_held_90", "iteration 1"),
+    ("(`literal`, gamma 0.9), {} after", ARMS[0], "mers_90_literal", "iteration 3"),
+    ("after {}; where it keeps", ARMS[0], "mers_90_literal", "iteration 1"),
+    ("where it keeps its reward, {} after", ARMS[0], "mers_90", "iteration 3"),
+    ("after {}. MaRS lies between", ARMS[0], "mers_90", "iteration 1"),
+    ("last attempt is trained differ by {},", ARMS[1], "naive_last", "against `murphy_mars`"),
+    ("for the whole chain as in RLEF by {},", ARMS[1], "rlef", "against `murphy_mars`"),
+    ("tree with shuffled credit by {}.", ARMS[1], "mars_shuffled", "against `murphy_mars`"),
+    ("mean of the refinements: {}.", ARMS[1], "child_mean", "against `murphy_mars`"),
+    ("IntraP that keeps two of four ends at {}", ARMS[0], "intra_2", "iteration 3"),
+    ("trained tokens of MaRS ({})", ARMS[0], "grpo_tokens", "iteration 3"),
+    ("or its seconds ({}).", ARMS[0], "grpo_seconds", "iteration 3"),
 ]  # fmt: skip
 
 
@@ -191,6 +208,57 @@ def test_what_is_said_of_all_runs_is_so():
     assert says(f"end with {100 * min(loud):.1f} to {100 * max(loud):.1f} % of loud first attempts")
     gains = [float(cell(REPAIR[0], arm, "against `grpo`").split()[0]) for arm in trained[1:]]
     assert says(f"is {min(gains)} to {max(gains)} points above GRPO")
+
+
+def test_what_is_said_of_other_arms_is_so():
+    world = record.load(ROOT / "benchmarks" / "compare" / "results" / "arms.jsonl")
+    assert says(f"The {len(world.arms)} arms of")
+    assert says("4 runs each (2 starting models, 2 of")
+    assert {len(world.of(arm)) for arm in world.arms} == {4}
+    assert f"--seeds 0 1   # {4 * len(world.arms)} runs" in LEARNED
+
+    def reached(arm):
+        return {(run.start, run.seed): run.solved[-1].count("1") for run in world.of(arm)}
+
+    def both(arm, other):
+        assert reached(arm).keys() == reached(other).keys()
+        return [(found, reached(other)[pair]) for pair, found in reached(arm).items()]
+
+    assert says("lower in all four pairs of runs. The readings of MeRS part alike")
+    assert all(bait > held for bait, held in both("discounted_turns_90", "discounted_held_90"))
+    assert all(literal > keep for literal, keep in both("mers_90_literal", "mers_90"))
+    trained = {arm: sum(reached(arm).values()) for arm in world.arms}
+    assert max(trained, key=trained.get) == "discounted_turns_90"
+
+    def ends(arm):
+        found = cell(ARMS[1], arm, "against `murphy_mars`")
+        return [float(end) for end in re.findall(r"\((.*) to (.*)\)", found)[0]]
+
+    variants = [arm for arm in world.arms if re.match("mars_|intra_|inter_|expand|leave", arm)]
+    assert len(variants) == 18
+    for arm in {*variants, "discounted_turns_90", "mers_90_literal"} - {"mars_one_turn"}:
+        low, high = ends(arm)
+        assert low <= 0 <= high, arm
+    for arm, same in (("mars_one_turn", "grpo"), ("mars_gspo", "murphy_mars"),
+                      ("expand_promising", "murphy_mars")):  # fmt: skip
+        assert [run.solved for run in world.of(arm)] == [run.solved for run in world.of(same)]
+
+    def paid(arm, *names):
+        return [sum(run.costs[name] for name in names) for run in world.of(arm)]
+
+    assert paid("expand_promising", "generations") == paid("murphy_mars", "generations")
+    tokens, seconds = ("trained tokens",), ("generation s", "execution s", "update s")
+    third = sum(paid("intra_2", *tokens)) / sum(paid("murphy_mars", *tokens))
+    assert third == pytest.approx(1 / 3, abs=0.01)
+    missed = [
+        max(
+            abs(a / b - 1)
+            for a, b in zip(paid(arm, *names), paid("murphy_mars", *names), strict=True)
+        )
+        for arm, names in (("grpo_tokens", tokens), ("grpo_seconds", seconds))
+    ]
+    assert [round(100 * missed[0], 1), round(100 * missed[1])] == [1.7, 45]
+    assert says("Tokens were met within 1.7 %, seconds within 45 %")
 
 
 def test_what_is_said_of_clear_tasks_is_so():

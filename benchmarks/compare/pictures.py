@@ -120,12 +120,12 @@ def panels(world, subset, budget):
     grid, low, high = _reach(ways.values())
     rows = math.ceil(len(arms) / _COLUMNS)
     figure, axes = _sheet(rows, _COLUMNS, (11.0, 1.75 * rows + 0.5), share=True)
-    drawn = styles(world)
+    drawn, ends = styles(world), _around(ways.values())
     for ax, arm in zip(axes, arms, strict=False):
         ax.fill_between(grid, low, high, color=_GREY, alpha=0.2, linewidth=0)
         _way(ax, ways[arm], drawn[arm][0], "")
         ax.set_title(arm, fontsize=9, loc="left")
-        ax.set_ylim(_ENDS)
+        ax.set_ylim(ends)
         ax.grid(alpha=0.25)
         _few_ticks(ax.xaxis)
     for ax in axes[len(arms) :]:
@@ -135,6 +135,13 @@ def panels(world, subset, budget):
     figure.supxlabel(f"{budget} of one run", fontsize=10)
     figure.supylabel(f"pass@1 in percent, iteration {world.iterations}", fontsize=10)
     return _svg(figure)
+
+
+def _around(ways):
+    """Tens that all means and intervals lie between, in percent."""
+    found = [end for way in ways for _, f in way for end in (f.mean, f.low, f.high)]
+    low, high = _pct(np.nanmin(found)), _pct(np.nanmax(found))
+    return max(0, 10 * math.floor(low / 10)), min(100, 10 * math.ceil(high / 10))
 
 
 def _reach(ways):
