@@ -45,11 +45,15 @@ def differences(world, subset):
         return
     yield Heading(3, f"{world.world}: differences")
     header = ["arm", *(f"against `{other}`" for other in others)]
+    like = _like(world) if many else {}
+    if like:
+        header += ["like", "against that one"]
     for iteration in dict.fromkeys((world.iterations, 1)):
         lines = [
             [
                 f"`{arm}`",
                 *(signed(_against(world, arm, other, iteration, subset)) for other in others),
+                *(_beside_its_like(world, arm, like, iteration, subset) if like else ()),
             ]
             for arm in arms
         ]
@@ -58,6 +62,18 @@ def differences(world, subset):
             f"Points at iteration {iteration}, {named(subset)}, run by run: mean and 95 % "
             "interval, not adjusted for their number.",
         )
+
+
+def _like(world):
+    """Arm -> the arm whose settings it has but for its own, where both are there."""
+    told = {arm: own.get("like") for arm, own in (world.settings.get("arms") or {}).items()}
+    return {arm: like for arm, like in told.items() if {arm, like} <= set(world.names)}
+
+
+def _beside_its_like(world, arm, like, iteration, subset):
+    if arm not in like:
+        return "-", "-"
+    return f"`{like[arm]}`", signed(_against(world, arm, like[arm], iteration, subset))
 
 
 def _against(world, arm, other, iteration, subset):

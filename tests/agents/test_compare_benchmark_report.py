@@ -296,7 +296,20 @@ def test_more_arms_than_colours_stay_apart():
 def test_many_arms_are_compared_with_mars_too(num):
     arms = ["murphy_mars", *(f"variant_{i}" for i in range(num - 1))]
     runs = [run(arm, "warm-0", 0, "0010", "0110") for arm in arms]
-    made = world([run("base", "warm-0", None, "0010", "0010"), *runs], "arms", settings=SETTINGS)
+    base = run("base", "warm-0", None, "0010", "0010")
+    own = {"variant_0": {}, "variant_1": {"like": "murphy_mars"}, "variant_2": {"like": "gone"}}
+    made = world([base, *runs], "arms", settings=SETTINGS)
+    liked = world([base, *runs], "arms", settings=SETTINGS | {"arms": own})
+    grid = next(b.table for b in tell_world.differences(liked, "all") if isinstance(b, page.Grid))
+    if num == 9:
+        assert grid.header[-2:] == ["like", "against that one"]
+        beside = [row[-2:] for row in grid.rows]
+        assert (
+            beside
+            == [["-", "-"]] * 2 + [["`murphy_mars`", "+0.0 (+0.0 to +0.0)"]] + [["-", "-"]] * 6
+        )
+    else:
+        assert "like" not in grid.header
     tables = [b.table for b in tell_world.differences(made, "all") if isinstance(b, page.Grid)]
     wanted = ["arm", "against `base`", *(["against `murphy_mars`"] if num == 9 else [])]
     assert [list(table.header) for table in tables] == [wanted, wanted]
