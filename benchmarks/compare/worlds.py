@@ -90,8 +90,9 @@ def seeds(own, asked):
     file = Path(own.output_dir, SETTINGS)
     there = []
     if file.exists() and not own.overwrite_output_dir:
-        with contextlib.suppress(yaml.YAMLError, TypeError):  # the comparison tells what is wrong
-            there = yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"]
+        # Where it cannot be read, the comparison tells what is wrong.
+        with contextlib.suppress(yaml.YAMLError, TypeError, KeyError, UnicodeDecodeError):
+            there = list(yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"])
     new = own.seeds if asked is None else asked
     return [*there, *(seed for seed in new if seed not in there)]
 

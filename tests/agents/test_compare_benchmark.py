@@ -812,7 +812,7 @@ def test_seeds_that_are_there_stay(tmp_path):
     own = worlds.config(file, tmp_path)
     assert worlds.seeds(own, None) == [0, 1, 2]
     assert worlds.seeds(own, [5]) == [5]
-    for told in ("[", "seeds"):
+    for told in ("[", "seeds", "seeds: 5", "algorithms: [grpo]", ""):
         (tmp_path / "compare.yaml").write_text(told)
         assert worlds.seeds(own, [5]) == [5]
     (tmp_path / "compare.yaml").write_text("seeds: [5, 1]")
