@@ -280,11 +280,11 @@ def test_all_arms_of_the_benchmark_can_be_run():
     values = yaml.safe_load((ROOT / "benchmarks/compare/arms.yaml").read_text())
     config = CompareConfig(**values)
     runs = {name: config.train(name, "embedded:0", 0, "out") for name in config.all_arms}
-    assert len(runs) == 35
-    assert len(cells(config)) == 35 * 5 * 2
+    assert len(runs) == 36
+    assert len(cells(config)) == 36 * 5 * 2
     nominal = {"fanout": [4, 4]}
     trees = [name for name, arm in config.all_arms.items() if arm.shape(20, 2, None) == nominal]
-    assert len(trees) == 35 - 3 - 2 - 2 - 3  # grpo, naive, other turns, rivals with chains
+    assert len(trees) == 36 - 3 - 2 - 2 - 4  # grpo, naive, other turns, rivals with chains
     assert runs["mars_three_turns"].fanout == [2, 3, 2]
     gammas = [runs[f"discounted_turns_{n}"].gamma for n in (40, 90)]
     assert (gammas, runs["intra_2_kept"].prune_keep_descendants) == ([0.4, 0.9], True)
